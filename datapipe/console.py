@@ -1,0 +1,63 @@
+"""What a person sees in the terminal: progress on stderr, data on stdout, one clear line for an error."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from typing import TypeVar
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from .records import Rejected
+
+ItemT = TypeVar("ItemT")
+
+DONE, FAILED, WRONG_USE, DONE_WITH_REJECTS, INTERRUPTED = 0, 1, 2, 3, 130
+"""Exit codes of every command."""
+WRONG_USE_REASONS = {"bad_input", "unknown_language"}
+stderr = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def say(line: str) -> None:
+    """Tell the user something that is not data."""
+    stderr.print(line, markup=False)
+
+
+def emit(line: str) -> None:
+    """Write data to stdout."""
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
+def track(items: Iterable[ItemT], label: str, total: int | None = None) -> Iterator[ItemT]:
+    """Yield the items under a progress bar; without a terminal, a line at the start and at the end."""
+    count = total if total is not None else len(items) if hasattr(items, "__len__") else None
+    with _bar() as progress:
+        task = progress.add_task(label, total=count)
+        for item in items:
+            yield item
+            progress.advance(task)
+
+
+def _bar() -> Progress:
+    columns = (
+        TextColumn("{task.description:<28}"),
+        BarColumn(bar_width=28),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    return Progress(*columns, console=stderr, refresh_per_second=4)
+
+
+def guarded(command: Callable[[], int | None]) -> int:
+    """Run a command; turn the expected failures into one line on stderr and an exit code."""
+    try:
+        return command() or DONE
+    except Rejected as rejected:
+        say(f"error: {rejected.message}")
+        return WRONG_USE if rejected.reason in WRONG_USE_REASONS else FAILED
+    except KeyboardInterrupt:
+        say("interrupted: nothing half-written was kept; run the same command to go on")
+        return INTERRUPTED

@@ -1,0 +1,273 @@
+"""The values that travel: frozen, complete at birth, one JSON codec for all.
+
+Conventions: times are `Seconds` from the start of the clip; `frame` is an index at the clip's working
+rate (25 fps), `time` is seconds; boxes are (x0, y0, x1, y1) in pixels; heavy data is a `Path`.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import cattrs
+
+Seconds = float
+Box = tuple[float, float, float, float]
+Language = Literal["en", "zh"]
+SCHEMA = "avatarsync-shard/1"
+SILENCE = "SIL"
+
+RecordT = TypeVar("RecordT")
+
+
+class Rejected(Exception):  # noqa: N818 - it is an outcome of a stage, not an error of the program
+    """The one expected failure: this item cannot go on, for a reason from the closed set `REASONS`."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        if reason not in REASONS:
+            raise ValueError(f"unknown reason `{reason}`; known: {', '.join(sorted(REASONS))}")
+        super().__init__(message)
+        self.reason = reason
+        self.message = message
+
+    def __reduce__(self) -> tuple[type[Rejected], tuple[str, str]]:
+        """Survive the trip between worker processes."""
+        return (Rejected, (self.reason, self.message))
+
+
+REASONS: dict[str, str] = {
+    "not_a_video": "the file cannot be opened as a video",
+    "truncated": "the file ends before its frames do",
+    "no_video_stream": "the file has no picture",
+    "no_audio": "there is no audio track and no separate sound file",
+    "silent": "the sound is below the level of speech throughout",
+    "missing_file": "a file that the corpus names is not there",
+    "bad_annotation": "the corpus' own annotation cannot be read",
+    "no_speech": "no words were recognised",
+    "unknown_language": "the language is not one that can be aligned",
+    "not_aligned": "transcript and sound do not fit together",
+    "no_face": "no face was found",
+    "no_speaker": "no face could be followed through the segment",
+    "too_short": "shorter than the shortest usable clip",
+    "too_many_units": "more phonemes than the generator was built for",
+    "missing_weight": "a weight file is not present and cannot be fetched",
+    "bad_weight": "a weight file does not have the content its registry entry names",
+    "bad_input": "an argument does not fit what was asked",
+    "disk_full": "the disk is full",
+    "timeout": "the item took longer than its limit",
+}
+"""Every reason a `Rejected` may carry, with its meaning; the ledger counts by these."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Word:
+    """A word and when it is said."""
+
+    text: str
+    start: Seconds
+    end: Seconds
+    score: float = 0.0
+    """Confidence on the recogniser's own scale; comparable within one backend only."""
+
+    def __post_init__(self) -> None:
+        _check_span(self.text, self.start, self.end)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Clip:
+    """One utterance as its corpus names it, before anything of it was decoded."""
+
+    id: str
+    """Unique within the source; may hold slashes and dots (`s5/20151009_section_3_030.36_032.65`)."""
+    source: str
+    """The adapter that found it: cmlr, hdtf or folder."""
+    speaker: str
+    """Identity label of the corpus; clips that share it show the same person."""
+    video: Path
+    audio: Path | None = None
+    """Separate sound file; None means the video's own track."""
+    start: Seconds = 0.0
+    """Where the clip starts in `video`."""
+    end: Seconds | None = None
+    """Where it ends in `video`; None is the end of the file."""
+    language: str | None = None
+    """Language code when the corpus states it; None leaves it to the recogniser."""
+    text: str | None = None
+    """Released transcript; None means that there is none."""
+    words: tuple[Word, ...] = ()
+    """Released word boundaries, kept for comparison with ours."""
+    split: str | None = None
+    """Official split (train, val, test) when the corpus has one."""
+    crop_hint: Box | None = None
+    """Annotated face window in pixels of the real video."""
+    licence: str = "unknown"
+
+    def __post_init__(self) -> None:
+        if self.end is not None and self.end <= self.start:
+            raise ValueError(f"{self.id}: end {self.end} is not after start {self.start}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Probe:
+    """What the container says, checked against what was decoded."""
+
+    width: int
+    height: int
+    fps: Fraction
+    num_frames: int
+    duration: Seconds
+    video_codec: str
+    audio_codec: str | None
+    sample_rate: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Transcript:
+    """What is said, and who says so."""
+
+    language: Language
+    text: str
+    words: tuple[Word, ...]
+    origin: str
+    """`released`, or the recogniser's name."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Phoneme:
+    """One unit of speech and its interval; intervals of a clip are ordered and cover it without gaps."""
+
+    symbol: str
+    """ARPAbet without stress (en), pinyin initial or final without tone (zh), or `SIL`."""
+    start: Seconds
+    end: Seconds
+    score: float = 0.0
+    stress: int | None = None
+    """Stress 0-2 of an English vowel, tone 1-5 of a Mandarin final, None elsewhere."""
+
+    def __post_init__(self) -> None:
+        _check_span(self.symbol, self.start, self.end)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Keyframe:
+    """The frame that stands for a phoneme."""
+
+    frame: int
+    time: Seconds
+    """The instant the rule chose; `frame` is the nearest frame to it."""
+    phoneme: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FaceTrack:
+    """One identity followed through every frame of a clip."""
+
+    path: Path
+    """npz: boxes_T4, scores_T, landmarks_TK2 in source pixels."""
+    num_frames: int
+    detected: int
+    """Frames in which the detector found the face; the others are interpolated."""
+    candidates: int
+    """Faces that were followed; 1 means that there was nothing to choose."""
+    chosen_by: str
+    """A sentence: why this face is the speaker."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sample:
+    """One finished clip: the content of `meta.json` in a shard (docs/shard-format.md)."""
+
+    key: str
+    id: str
+    source: str
+    speaker: str
+    language: Language
+    split: str
+    text: str
+    text_origin: str
+    licence: str
+    fps: int
+    num_frames: int
+    size: int
+    """Side of the square frames in pixels."""
+    duration: Seconds
+    phonemes: tuple[Phoneme, ...]
+    keyframes: tuple[Keyframe, ...]
+    probe: Probe
+    quality: dict[str, float]
+    """Columns to filter by at export; names in docs/shard-format.md."""
+    notes: dict[str, str]
+    """Backends and choices in words: asr, align, detector, speaker, crop, upscale."""
+    lineage: dict[str, str]
+    """Source file names (never absolute paths), their sha256, and the span taken from them."""
+    schema: str = SCHEMA
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shard:
+    """One tar of samples, as published."""
+
+    name: str
+    sha256: str
+    num_bytes: int
+    keys: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manifest:
+    """A finished dataset; written last, so its presence means that all its shards are whole."""
+
+    name: str
+    source: str
+    created: str
+    config: dict[str, Any]
+    weights: dict[str, str]
+    """Registry name to sha256 of every weight that was used."""
+    shards: tuple[Shard, ...]
+    num_samples: int
+    duration: Seconds
+    rejected: dict[str, int]
+    """Reason to count."""
+    failed: int
+    splits: dict[str, int]
+    schema: str = SCHEMA
+
+
+def _check_span(name: str, start: Seconds, end: Seconds) -> None:
+    if not end > start:
+        raise ValueError(f"{name}: end {end} is not after start {start}")
+
+
+def _make_converter() -> cattrs.Converter:
+    converter = cattrs.Converter(forbid_extra_keys=True)
+    converter.register_unstructure_hook(Path, str)
+    converter.register_structure_hook(Path, lambda value, _: Path(value))
+    converter.register_unstructure_hook(Fraction, str)
+    converter.register_structure_hook(Fraction, lambda value, _: Fraction(value))
+    return converter
+
+
+_CONVERTER = _make_converter()
+
+
+def to_dict(record: Any) -> Any:
+    """Turn a record (or a tuple of them) into plain JSON values."""
+    return _CONVERTER.unstructure(record)
+
+
+def from_dict(value: Any, kind: type[RecordT]) -> RecordT:
+    """Build a record from plain JSON values; unknown or missing fields are an error by name."""
+    return _CONVERTER.structure(value, kind)
+
+
+def to_json(record: Any) -> str:
+    """Serialise a record; the same record always gives the same text."""
+    return json.dumps(to_dict(record), ensure_ascii=False, sort_keys=True, indent=1)
+
+
+def from_json(text: str, kind: type[RecordT]) -> RecordT:
+    """Parse what `to_json` wrote."""
+    return from_dict(json.loads(text), kind)
