@@ -1,0 +1,51 @@
+# AvatarSync suite. `make demo` and `make test` are all a newcomer needs: each installs what is missing.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+OUT ?= reports/demo
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-slow check format clean distclean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+demo: .venv/.core ## raw video -> shards -> model -> report, on the embedded sample (about ten minutes)
+	$(BIN)/avatarsync demo --out $(OUT)
+
+test: .venv/.dev ## the fast tests
+	$(BIN)/python -m pytest -m "not slow"
+
+test-slow: .venv/.dev ## the tests that take minutes
+	$(BIN)/python -m pytest -m slow
+
+check: .venv/.dev ## ruff, mypy --strict, import-linter
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy --strict -p datapipe -p model -p benchmark
+	$(BIN)/lint-imports
+
+format: .venv/.dev ## apply the formatter
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+clean: ## remove what the demo and the tests made (downloads and .venv stay)
+	rm -rf reports/demo out .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+
+distclean: clean ## remove .venv too
+	rm -rf .venv
+
+.venv/bin/python:
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null \
+	  || { echo "error: Python 3.11 is needed, found: $(PYTHON)"; echo "hint: make PYTHON=/path/to/python3.11 ..."; exit 2; }
+	"$(PYTHON)" -m venv .venv
+
+.venv/.core: .venv/bin/python pyproject.toml constraints.txt
+	@echo "installing AvatarSync into .venv (about 2.5 GB, a minute or two)"
+	$(PIP) install --prefer-binary -c constraints.txt -e '.[assets]'
+	@touch $@
+
+.venv/.dev: .venv/.core
+	@echo "installing the development tools"
+	$(PIP) install --prefer-binary -c constraints.txt -e '.[assets,dev]'
+	@touch $@

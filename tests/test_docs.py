@@ -1,0 +1,59 @@
+"""What the documents say is true: commands parse, options exist, files are there."""
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+BLOCK = re.compile(r"```(?:sh|bash|console)?\n(.*?)```", re.DOTALL)
+LINK = re.compile(r"\]\((?!https?:|#|mailto:)([^)#]+)")
+
+
+def commands_of(document: Path) -> list[list[str]]:
+    text = document.read_text().replace("\\\n", " ")
+    lines = [line.strip() for block in BLOCK.findall(text) for line in block.splitlines()]
+    return [shlex.split(line, comments=True) for line in lines if line.startswith(("avatarsync ", "make "))]
+
+
+COMMANDS = [pytest.param(command, id=" ".join(command)[:70]) for doc in DOCUMENTS for command in commands_of(doc)]
+
+
+def help_of(words: list[str]) -> str:
+    result = subprocess.run([sys.executable, "-m", "avatarsync", *words, "--help"], capture_output=True, text=True, cwd=ROOT)
+    assert result.returncode == 0, result.stderr
+    return result.stdout
+
+
+HELP: dict[tuple[str, ...], str] = {}
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_documented_command_exists_with_its_options(command: list[str]) -> None:
+    if command[0] == "make":
+        targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
+        assert command[1].split("=")[0] in targets
+        return
+    words = [word for word in command[1:] if re.fullmatch(r"[a-z][a-z-]*", word)][: 1 if command[1] == "demo" else 2]
+    if command[1:3] == ["model", "train"]:
+        words = command[1:4]
+    if command[1].startswith("-"):
+        words = []
+    text = HELP.setdefault(tuple(words), help_of(words))
+    for option in (word.split("=")[0] for word in command if word.startswith("--")):
+        assert option in text, f"{option} is not an option of `avatarsync {' '.join(words)}`"
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_links_lead_somewhere(document: Path) -> None:
+    for target in LINK.findall(document.read_text()):
+        assert (document.parent / target).exists(), f"{document.name} links to {target}"
+
+
+def test_every_reason_and_target_is_explained() -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    assert all("##" in line for line in re.findall(r"^[a-z-]+:.*$", makefile, re.MULTILINE))
