@@ -1,0 +1,129 @@
+"""Put a face into the canonical square: eyes at 38 % of the height, chin near 90 %, mouth free to move.
+
+The transform of a frame is fitted to points that speech does not move (eye corners and nose), then
+smoothed over time, so that opening the mouth cannot push the picture about. The same framing serves
+still pictures, so a reference photo fits the videos a generator learned from.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter1d
+
+from .faces import FaceConfig, Floats, Image, detect, landmarks, similarity
+from .records import Rejected
+
+STABLE_POINTS = (35, 39, 89, 93, 75, 81, 72, 73, 74, 86, 80)
+"""Landmarks that stay while speaking: eye corners, nose root, bridge, tip and base."""
+TEMPLATE_K2 = np.array(
+    [
+        [-0.714, 0.008], [-0.280, 0.038], [0.280, 0.038], [0.714, 0.008], [-0.157, 0.038], [0.157, 0.038],
+        [0.0, -0.039], [0.0, 0.153], [0.0, 0.345], [0.0, 0.536], [0.0, 0.728],
+    ]
+)  # fmt: skip
+"""Their mean places over nine portraits, mirrored; unit: eye distance, origin between the eyes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CropConfig:
+    """Framing and steadiness of the face crop."""
+
+    size: int = 128
+    """Side of the square in pixels (even)."""
+    eyes_at: float = 0.38
+    """Height of the eye line, as a part of the side."""
+    eye_distance: float = 0.29
+    """Distance between the eyes' centres, as a part of the side; puts a resting chin at 0.885."""
+    smooth_shift: float = 3.0
+    """Standard deviation in frames of the smoothing of the crop's place."""
+    smooth_shape: float = 8.0
+    """The same for its scale and turn, which a head changes more slowly."""
+
+
+def fit_matrices(landmarks_TK2: Floats, config: CropConfig = CropConfig()) -> NDArray[np.float64]:
+    """Find the (T, 2, 3) maps from source pixels to crop pixels, steady over time."""
+    target_K2 = _template(config)
+    centre = target_K2.mean(0)
+    raw_T23 = np.stack([similarity(points[list(STABLE_POINTS)], target_K2) for points in landmarks_TK2])
+    # what is smoothed: log scale and turn, and where in the source the crop's centre looks
+    turn_T = np.log(raw_T23[:, 0, 0] + 1j * raw_T23[:, 1, 0])
+    look_T2 = np.stack([_apply(_inverse(matrix), centre[None])[0] for matrix in raw_T23])
+    scale_T = np.exp(_smooth(turn_T.real, config.smooth_shape))
+    angle_T = _smooth(np.unwrap(turn_T.imag), config.smooth_shape)
+    look_T2 = _smooth(look_T2, config.smooth_shift)
+    return np.stack([_around(*each, centre) for each in zip(scale_T, angle_T, look_T2, strict=True)])
+
+
+def warp(image_HW3: Image, matrix_23: NDArray[Any], size: int) -> Image:
+    """Cut one (size, size, 3) crop; mirrored beyond the border, averaged where it shrinks."""
+    scale = float(np.hypot(matrix_23[0, 0], matrix_23[1, 0]))
+    if scale < 0.75:  # bilinear sampling would alias: blur to what the crop can hold
+        spread = 0.5 * float(np.sqrt(1.0 / scale**2 - 1.0))
+        image_HW3 = np.asarray(cv2.GaussianBlur(image_HW3, (0, 0), spread), np.uint8)
+    interpolation = cv2.INTER_CUBIC if scale > 1 else cv2.INTER_LINEAR
+    cropped = cv2.warpAffine(
+        image_HW3, np.asarray(matrix_23), (size, size), flags=interpolation, borderMode=cv2.BORDER_REFLECT_101
+    )
+    return np.asarray(cropped, np.uint8)
+
+
+def crop_frames(frames_THW3: Image, matrices_T23: NDArray[Any], size: int) -> Image:
+    """Cut the crop of every frame: (T, size, size, 3)."""
+    pairs = zip(frames_THW3, matrices_T23, strict=True)
+    return np.stack([warp(frame, matrix, size) for frame, matrix in pairs])
+
+
+def crop_image(image_HW3: Image, size: int, config: CropConfig = CropConfig()) -> Image:
+    """Cut the canonical crop of a still picture: (size, size, 3); `Rejected("no_face")` without a face."""
+    found = detect(image_HW3, FaceConfig())
+    if not found:
+        raise Rejected(
+            "no_face", "no face was found in the picture; give one that shows a face from the front"
+        )
+    points_K2 = landmarks(image_HW3, max(found, key=lambda face: face.size * face.score))
+    return warp(image_HW3, fit_matrices(points_K2[None], replace(config, size=size))[0], size)
+
+
+def to_crop(points_TK2: Floats, matrices_T23: NDArray[Any]) -> Floats:
+    """Move points from source pixels to crop pixels."""
+    moved = [_apply(matrix, points) for points, matrix in zip(points_TK2, matrices_T23, strict=True)]
+    return np.stack(moved).astype(np.float32)
+
+
+def to_source(points_TK2: Floats, matrices_T23: NDArray[Any]) -> Floats:
+    """Move points from crop pixels back to source pixels."""
+    return to_crop(points_TK2, np.stack([_inverse(matrix) for matrix in matrices_T23]))
+
+
+def _template(config: CropConfig) -> NDArray[np.float64]:
+    placed_K2 = config.eye_distance * TEMPLATE_K2 + np.array([0.5, config.eyes_at])
+    return np.asarray(config.size * placed_K2 - 0.5)
+
+
+def _smooth(values_T: NDArray[Any], spread: float) -> NDArray[np.float64]:
+    values_T = np.asarray(values_T, np.float64)
+    if spread <= 0:
+        return values_T
+    return np.asarray(gaussian_filter1d(values_T, spread, axis=0, mode="nearest"), np.float64)
+
+
+def _around(
+    scale: float, angle: float, look_2: NDArray[np.float64], centre_2: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Compose the map that scales and turns about `look_2` and puts it at `centre_2`."""
+    linear = scale * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    return np.concatenate([linear, (centre_2 - linear @ look_2)[:, None]], axis=1)
+
+
+def _apply(matrix_23: NDArray[Any], points_K2: NDArray[Any]) -> NDArray[np.float64]:
+    return np.asarray(points_K2 @ matrix_23[:, :2].T + matrix_23[:, 2], np.float64)
+
+
+def _inverse(matrix_23: NDArray[Any]) -> NDArray[np.float64]:
+    linear = np.linalg.inv(matrix_23[:, :2])
+    return np.concatenate([linear, -(linear @ matrix_23[:, 2])[:, None]], axis=1)

@@ -1,0 +1,116 @@
+"""Samples in tar files, by the layout of docs/shard-format.md: deterministic, whole, readable by anyone.
+
+The same samples in the same order give the same bytes: fixed member order, no times, no owners.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import tarfile
+from collections.abc import Iterable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .files import publish, sha256_of
+from .records import Rejected, Sample, Shard, from_json
+
+MEMBERS = ("video.mp4", "keyframes.mp4", "audio.wav", "landmarks.npy", "meta.json")
+ORIGINAL = "original.mp4"
+UNSAFE = re.compile(rb"[^A-Za-z0-9_-]")
+ESCAPED = re.compile(rb"~([0-9A-F]{2})")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class StoredSample:
+    """One sample as it lies in a shard; media are still encoded."""
+
+    meta: Sample
+    video: bytes
+    """mp4, silent: `meta.num_frames` square frames of `meta.size` pixels at 25 fps."""
+    keyframes: bytes
+    """mp4: one intra-coded frame per keyframe."""
+    audio: bytes
+    """wav: 16 kHz mono PCM."""
+    landmarks_TK2: NDArray[np.float32]
+    """(num_frames, 106, 2) in pixels of the crop."""
+
+
+def escape_key(clip_id: str) -> str:
+    """Turn any id into a key without dots and slashes, which WebDataset would split at."""
+    raw = clip_id.encode("utf-8")
+    return UNSAFE.sub(lambda match: f"~{match[0][0]:02X}".encode(), raw).decode("ascii")
+
+
+def unescape_key(key: str) -> str:
+    """Give back the id that `escape_key` was given."""
+    return ESCAPED.sub(lambda match: bytes([int(match[1], 16)]), key.encode("ascii")).decode("utf-8")
+
+
+def npy_bytes(array: NDArray[np.float32]) -> bytes:
+    """Serialise an array as .npy."""
+    buffer = io.BytesIO()
+    np.save(buffer, array, allow_pickle=False)
+    return buffer.getvalue()
+
+
+def write_shard(path: Path, samples: Iterable[tuple[str, dict[str, bytes]]]) -> Shard:
+    """Write (key, members by suffix) pairs as one tar, whole or not at all, and describe it."""
+    keys = []
+    with publish(path) as temporary, tarfile.open(temporary, "w", format=tarfile.USTAR_FORMAT) as out:
+        for key, members in samples:
+            keys.append(key)
+            for suffix in [name for name in (*MEMBERS, ORIGINAL) if name in members]:
+                _add(out, f"{key}.{suffix}", members[suffix])
+    return Shard(name=path.name, sha256=sha256_of(path), num_bytes=path.stat().st_size, keys=tuple(keys))
+
+
+def read_shard(path: Path) -> Iterator[tuple[str, dict[str, bytes]]]:
+    """Yield (key, members by suffix) in the order of the tar."""
+    with closing(tarfile.open(path)) as tar:
+        current, members = "", dict[str, bytes]()
+        for entry in tar:
+            key, _, suffix = entry.name.partition(".")
+            if key != current and members:
+                yield current, members
+                members = {}
+            stream = tar.extractfile(entry)
+            current, members[suffix] = key, stream.read() if stream else b""
+        if members:
+            yield current, members
+
+
+def read_samples(folder: Path, split: str | None = None) -> Iterator[StoredSample]:
+    """Yield the samples of a dataset folder, all or one split's, in a fixed order.
+
+    Raises `Rejected("bad_input")` when the folder holds no shards.
+    """
+    paths = sorted(folder.glob("*.tar"))
+    if not paths:
+        raise Rejected("bad_input", f"{folder} holds no shards; build them with `avatarsync data build`")
+    for path in paths:
+        for _, members in read_shard(path):
+            meta = from_json(members["meta.json"].decode("utf-8"), Sample)
+            if split is None or meta.split == split:
+                yield stored(meta, members)
+
+
+def stored(meta: Sample, members: dict[str, bytes]) -> StoredSample:
+    """Gather the members of one sample."""
+    return StoredSample(
+        meta=meta,
+        video=members["video.mp4"],
+        keyframes=members["keyframes.mp4"],
+        audio=members["audio.wav"],
+        landmarks_TK2=np.load(io.BytesIO(members["landmarks.npy"]), allow_pickle=False),
+    )
+
+
+def _add(out: tarfile.TarFile, name: str, data: bytes) -> None:
+    entry = tarfile.TarInfo(name)
+    entry.size, entry.mode, entry.mtime = len(data), 0o644, 0
+    out.addfile(entry, io.BytesIO(data))
