@@ -1,0 +1,241 @@
+"""Mandarin text to pinyin units: initials and finals with the tone apart, and the erhua rule table.
+
+Finals follow the strict scheme (`yan` is y + ian, `wei` is w + uei, `ju` is j + v); y and w are kept as
+initials, since the lips move for them. The two apical vowels have symbols of their own, `ir` (zhi chi shi
+ri) and `iz` (zi ci si), since they look nothing like `i`. `v` is ü.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+
+INITIALS = (
+    *("b", "p", "m", "f", "d", "t", "n", "l", "g", "k", "h", "j", "q", "x"),
+    *("zh", "ch", "sh", "r", "z", "c", "s", "y", "w"),
+)
+FINALS = (
+    *("a", "o", "e", "ai", "ei", "ao", "ou", "an", "en", "ang", "eng", "ong", "er"),
+    *("i", "ir", "iz", "ia", "ie", "iao", "iou", "ian", "in", "iang", "ing", "iong"),
+    *("u", "ua", "uo", "uai", "uei", "uan", "uen", "uang", "ueng", "v", "ve", "van", "vn"),
+)
+ERHUA: dict[str, str] = {
+    **dict.fromkeys(("a", "ai", "an"), "ar"),
+    **dict.fromkeys(("ia", "ian"), "iar"),
+    **dict.fromkeys(("ua", "uai", "uan"), "uar"),
+    **dict.fromkeys(("e", "ei", "en", "ir", "iz", "er"), "er"),
+    **dict.fromkeys(("i", "ie", "in"), "ier"),
+    **dict.fromkeys(("uei", "uen"), "uer"),
+    **dict.fromkeys(("v", "ve", "vn"), "ver"),
+    **{"van": "var", "o": "or", "uo": "uor", "u": "ur"},
+    **{"ao": "aor", "iao": "iaor", "ou": "our", "iou": "iour"},
+    **{"ang": "angr", "iang": "iangr", "uang": "uangr", "eng": "engr", "ing": "ingr", "ong": "ongr"},
+    **{"iong": "iongr", "ueng": "uengr"},
+}
+"""Final before 儿 to its rhotic form: -i and -n drop, the apical vowels give way, -ng nasalises the vowel."""
+RHOTIC = tuple(dict.fromkeys(each for each in ERHUA.values() if each != "er"))
+
+SYLLABIC_ER = (
+    *(
+        "儿童",
+        "儿女",
+        "儿子",
+        "儿科",
+        "儿孙",
+        "儿媳",
+        "儿歌",
+        "儿戏",
+        "儿时",
+        "儿化",
+        "儿郎",
+        "儿茶",
+        "儿臣",
+        "儿皇帝",
+    ),
+    *(
+        "女儿",
+        "婴儿",
+        "幼儿",
+        "少儿",
+        "孤儿",
+        "胎儿",
+        "健儿",
+        "男儿",
+        "育儿",
+        "托儿所",
+        "孩儿",
+        "患儿",
+        "弃儿",
+        "乳儿",
+    ),
+    *(
+        "新生儿",
+        "早产儿",
+        "产儿",
+        "混血儿",
+        "连体儿",
+        "低能儿",
+        "小儿",
+        "妻儿",
+        "侄儿",
+        "宠儿",
+        "幸运儿",
+        "弄潮儿",
+    ),
+    *(
+        "一儿一女",
+        "一儿",
+        "两儿",
+        "有儿",
+        "无儿",
+        "养儿",
+        "生儿",
+        "亲儿",
+        "爱儿",
+        "娇儿",
+        "痴儿",
+        "为儿",
+        "伊儿",
+    ),
+)
+"""Words in which 儿 is a syllable of its own; elsewhere after a character it is merged (erhua)."""
+_SYLLABIC = re.compile("|".join(sorted(SYLLABIC_ER, key=len, reverse=True)))
+_SYLLABLE = re.compile(r"^([a-zêü]+?)([1-5])$")
+_ODD_SYLLABLES = {
+    **dict.fromkeys(("n", "en", "hn"), ("", "en")),
+    **dict.fromkeys(("ng", "hng"), ("", "eng")),
+    **{"m": ("m", "u"), "hm": ("h", "en"), "r": ("", "er"), "ê": ("", "ei"), "io": ("y", "o")},
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pinyin:
+    """A syllable: one character, or two when 儿 is merged into it."""
+
+    text: str
+    initial: str
+    """Empty when the syllable starts with its vowel."""
+    final: str
+    tone: int
+    """1 to 4, 5 is neutral."""
+    erhua: bool = False
+    """Whether 儿 is merged into it."""
+
+    @property
+    def symbol(self) -> str:
+        """The final as it is said: rhotic when 儿 is merged into it."""
+        return ERHUA[self.final] if self.erhua else self.final
+
+
+def syllables(text: str) -> tuple[Pinyin, ...]:
+    """Read Han characters, polyphones by their context; characters without a reading are left out.
+
+    Source of the readings: pypinyin's phrase and character tables.
+    """
+    from pypinyin import Style, lazy_pinyin
+
+    han = "".join(each for each in text if is_han(each))
+    spoken = lazy_pinyin(
+        han, style=Style.TONE3, neutral_tone_with_five=True, errors=lambda chars: [""] * len(chars)
+    )
+    merged = merged_positions(han)
+    found: list[Pinyin] = []
+    for position, (char, syllable) in enumerate(zip(han, spoken, strict=True)):
+        if position in merged and found:
+            found[-1] = replace(found[-1], text=found[-1].text + char, erhua=True)
+        elif syllable:
+            found.append(parse_syllable(char, syllable))
+    return tuple(found)
+
+
+def is_han(char: str) -> bool:
+    """Tell whether a character is a Chinese one (unified ideographs, extension A and compatibility)."""
+    return "㐀" <= char <= "鿿" or char == "〇" or "豈" <= char <= "﫿"
+
+
+def merged_positions(han: str) -> frozenset[int]:
+    """Where 儿 (or 兒) is merged into the syllable before it: not first, and not in a word of `SYLLABIC_ER`."""
+    plain = han.replace("兒", "儿")
+    own = {i for match in _SYLLABIC.finditer(plain) for i in range(*match.span())}
+    return frozenset(i for i, char in enumerate(plain) if char == "儿" and i > 0 and i not in own)
+
+
+def parse_syllable(char: str, syllable: str) -> Pinyin:
+    """Split `xing2` into initial, final and tone.
+
+    Raises ValueError for what is no pinyin; every syllable of pypinyin's tables is accepted (tested).
+    """
+    match = _SYLLABLE.match(syllable.replace("ü", "v"))
+    if match is None:
+        raise ValueError(f"`{syllable}` is not a pinyin syllable with a tone digit")
+    initial, final = split_syllable(match.group(1))
+    return Pinyin(text=char, initial=initial, final=final, tone=int(match.group(2)))
+
+
+def split_syllable(plain: str) -> tuple[str, str]:
+    """Split a toneless syllable into initial (or empty) and final."""
+    if plain in _ODD_SYLLABLES:
+        return _ODD_SYLLABLES[plain]
+    initial = next((i for i in sorted(INITIALS, key=len, reverse=True) if plain.startswith(i)), "")
+    rest = plain[len(initial) :]
+    final = _full_final(initial, rest)
+    if final not in FINALS:
+        raise ValueError(f"`{plain}` is not a pinyin syllable")
+    return initial, final
+
+
+_AFTER_Y = {
+    **{"i": "i", "a": "ia", "e": "ie", "ao": "iao", "ou": "iou", "an": "ian", "in": "in", "ang": "iang"},
+    **{"ing": "ing", "ong": "iong", "u": "v", "ue": "ve", "uan": "van", "un": "vn", "o": "o", "ai": "ai"},
+}
+_SHORT = {"ui": "uei", "iu": "iou", "un": "uen", "ue": "ve", "ê": "ie", "vn": "vn", "ven": "vn", "io": "o"}
+_AFTER_JQX = {"u": "v", "ue": "ve", "uan": "van", "un": "vn"}
+
+
+def _full_final(initial: str, rest: str) -> str:
+    """Undo the spelling rules of pinyin (GB/T 16159): y, w, j/q/x + u, iu, ui, un, apical i."""
+    if initial == "y":
+        return _AFTER_Y.get(rest, rest)
+    if initial == "w":
+        return {"u": "u", "ong": "ueng"}.get(rest, "u" + {"ei": "ei", "en": "en"}.get(rest, rest))
+    if initial in ("j", "q", "x") and rest in _AFTER_JQX:
+        return _AFTER_JQX[rest]
+    if rest == "i" and initial in ("zh", "ch", "sh", "r"):
+        return "ir"
+    if rest == "i" and initial in ("z", "c", "s"):
+        return "iz"
+    return _SHORT.get(rest, rest)
+
+
+_MODEL_FINAL = {
+    **{"ir": "ib", "iz": "if", "uei": "ui", "iou": "iu", "uen": "un", "ueng": "ong"},
+    **{"v": "ux", "ve": "uxe", "van": "uxan", "vn": "uxn"},
+}
+_MODEL_UMLAUT = {"v": "ux", "ve": "uxe", "van": "an", "vn": "en"}
+_MODEL_ONSET = {"a": "as", "e": "es", "o": "os"}
+
+
+def sounds_of(syllable: Pinyin) -> tuple[tuple[tuple[str, ...], ...], ...]:
+    """Give the readings of a syllable in the phones of the TDT-SC acoustic model, per unit.
+
+    The model's lexicon is not published with it; the spellings are those that its triphone table was
+    trained on (`y v` is uxs ux, a vowel without initial has an onset as, es or os).
+    """
+    tail = ("er",) if syllable.erhua else ()
+    first, rest = _model_phones(syllable.initial, syllable.final)
+    if syllable.initial:
+        return (((first,), (rest, *tail)),)
+    onset = _MODEL_ONSET[rest[0]]
+    return (((onset, rest, *tail),), ((rest, *tail),))
+
+
+def _model_phones(initial: str, final: str) -> tuple[str, str]:
+    if initial == "y" and final in _MODEL_UMLAUT:
+        return "uxs", _MODEL_UMLAUT[final]
+    if initial == "y":
+        return "y", {"ia": "a", "iao": "ao", "iou": "ou", "ian": "an", "iang": "ang", "iong": "ong"}.get(
+            final, final
+        )
+    if initial == "w" and final != "u":
+        return "w", final[1:]
+    return initial, _MODEL_FINAL.get(final, final)

@@ -1,0 +1,156 @@
+"""The acoustic models and the forced decoder: sound and a list of sayable words in, spans of phones out.
+
+Settings and measurements: the decoder keeps every path (beams of 1e-200, no limit on active models); with
+its default beams one wrong word loses the whole utterance, and with `bestpath` the last word is lost.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import english
+from .files import write_bytes
+from .records import Language, Rejected
+from .weights import resolve
+
+FRAME = 0.01
+"""Seconds per acoustic frame."""
+SOUND_RATE = 16_000
+_WIDE_OPEN = {
+    "beam": 1e-200,
+    "wbeam": 1e-200,
+    "pbeam": 1e-200,
+    "maxhmmpf": -1,
+    "bestpath": False,
+    "fwdflat": False,
+}
+_MANDARIN_FILES = ("feat.params", "mdef", "means", "noisedict", "sendump", "transition_matrices", "variances")
+_JS_FILE = re.compile(r'FS_createDataFile"\]\("/tdt_sc_8k","([a-z_.]+)",((?:\[[\d,]*\]|\.concat\(|\))+),true')
+
+Sounds = tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AcousticModel:
+    """A folder of model files and the sample rate they were trained at."""
+
+    folder: Path
+    rate: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PhoneSpan:
+    """One phone of the acoustic model: frames [start, end) and the log-likelihood against the best senone."""
+
+    name: str
+    start: int
+    end: int
+    score: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WordSpan:
+    """A word of the decoded path; `index` is its place in the given list, None for silence and noise."""
+
+    index: int | None
+    reading: int
+    phones: tuple[PhoneSpan, ...]
+
+    @property
+    def score(self) -> float:
+        """Acoustic log-likelihood per frame; 0 is best, comparable within one model only."""
+        return sum(phone.score for phone in self.phones) / max(1, self.phones[-1].end - self.phones[0].start)
+
+
+def acoustic_model(language: Language) -> AcousticModel:
+    """Find the model of a language, unpacking the Mandarin one beside its cached file on first use."""
+    if language == "en":
+        return AcousticModel(folder=english.model_folder() / "en-us", rate=SOUND_RATE)
+    return AcousticModel(folder=unpack_mandarin(resolve("pocketsphinx-zh")), rate=8_000)
+
+
+def unpack_mandarin(script: Path) -> Path:
+    """Write the model files that a JavaScript file carries as byte arrays; it is read as text, never run.
+
+    Each file is published whole and `mdef` last, so that a folder with `mdef` is complete.
+    Raises `Rejected("bad_weight")` when a file is not in it.
+    """
+    folder = script.with_name(script.stem)
+    if (folder / "mdef").exists():
+        return folder
+    found = {match[1]: match[2] for match in _JS_FILE.finditer(script.read_text(encoding="latin-1"))}
+    missing = sorted(set(_MANDARIN_FILES) - set(found))
+    if missing:
+        raise Rejected(
+            "bad_weight", f"{script.name} does not hold {', '.join(missing)} of the Mandarin model"
+        )
+    for name in sorted(_MANDARIN_FILES, key=lambda each: each == "mdef"):
+        write_bytes(folder / name, bytes(map(int, re.findall(r"\d+", found[name]))))
+    return folder
+
+
+def to_pcm(audio: NDArray[np.float32], rate: int) -> bytes:
+    """Convert sound (16 kHz mono, -1..1) to 16-bit samples at the model's rate."""
+    from scipy.signal import resample_poly
+
+    sound = audio if rate == SOUND_RATE else resample_poly(audio, rate, SOUND_RATE)
+    return (np.clip(sound, -1.0, 1.0) * 32767).astype("<i2").tobytes()
+
+
+def force(model: AcousticModel, pcm: bytes, words: Sequence[Sequence[Sounds]]) -> tuple[WordSpan, ...] | None:
+    """Fit words, each with its readings as phones, to the sound in order; None when there is no such path.
+
+    Silence may come between words. Every call has a decoder of its own: a result depends on its arguments alone.
+    """
+    decoder = _decoder(model)
+    names = [_teach(decoder, index, readings) for index, readings in enumerate(words)]
+    decoder.set_align_text(" ".join(names))
+    _run(decoder, pcm)
+    if decoder.hyp() is None:
+        return None
+    decoder.set_alignment()
+    _run(decoder, pcm)
+    return tuple(_word_span(entry) for entry in decoder.get_alignment())
+
+
+def _decoder(model: AcousticModel) -> Any:
+    from pocketsphinx import Decoder
+
+    return Decoder(
+        hmm=str(model.folder), samprate=model.rate, lm=None, dict=None, loglevel="FATAL", **_WIDE_OPEN
+    )
+
+
+def _teach(decoder: Any, index: int, readings: Sequence[Sounds]) -> str:
+    """Add a word under its index, so that repeated words and unknown ones are all alike."""
+    name = f"w{index}"
+    for number, sounds in enumerate(readings):
+        decoder.add_word(name if number == 0 else f"{name}({number + 1})", " ".join(sounds), True)
+    return name
+
+
+def _run(decoder: Any, pcm: bytes) -> None:
+    decoder.start_utt()
+    decoder.process_raw(pcm, full_utt=True)
+    decoder.end_utt()
+
+
+_NAME = re.compile(r"w(\d+)(?:\((\d+)\))?$")
+
+
+def _word_span(entry: Any) -> WordSpan:
+    phones = tuple(
+        PhoneSpan(name=each.name, start=each.start, end=each.start + each.duration, score=each.score)
+        for each in entry
+    )
+    match = _NAME.match(entry.name)
+    if match is None:
+        return WordSpan(index=None, reading=0, phones=phones)
+    return WordSpan(index=int(match[1]), reading=int(match[2] or 1) - 1, phones=phones)
