@@ -127,7 +127,7 @@ def _assemble(
             continue
         word = lattice.words[span.index]
         units += _unit_spans(span, word)
-        start, end = units_edges(span)
+        start, end = _word_edges(span)
         words.append(Word(text=word.text, start=start, end=min(end, duration), score=round(span.score, 1)))
     return Alignment(
         phonemes=tile(units, duration, config.shortest_pause),
@@ -137,9 +137,9 @@ def _assemble(
     )
 
 
-def units_edges(span: sphinx.WordSpan) -> tuple[Seconds, Seconds]:
+def _word_edges(span: sphinx.WordSpan) -> tuple[Seconds, Seconds]:
     """Start and end of a word in seconds."""
-    return span.phones[0].start * sphinx.FRAME, span.phones[-1].end * sphinx.FRAME
+    return round(span.phones[0].start * sphinx.FRAME, 4), round(span.phones[-1].end * sphinx.FRAME, 4)
 
 
 def _unit_spans(span: sphinx.WordSpan, word: LatticeWord) -> list[Span]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
+from typing import Any
 
 INITIALS = (
     *("b", "p", "m", "f", "d", "t", "n", "l", "g", "k", "h", "j", "q", "x"),
@@ -135,9 +136,7 @@ def syllables(text: str) -> tuple[Pinyin, ...]:
     from pypinyin import Style, lazy_pinyin
 
     han = "".join(each for each in text if is_han(each))
-    spoken = lazy_pinyin(
-        han, style=Style.TONE3, neutral_tone_with_five=True, errors=lambda chars: [""] * len(chars)
-    )
+    spoken = lazy_pinyin(han, style=Style.TONE3, neutral_tone_with_five=True, errors=_unreadable)
     merged = merged_positions(han)
     found: list[Pinyin] = []
     for position, (char, syllable) in enumerate(zip(han, spoken, strict=True)):
@@ -148,13 +147,18 @@ def syllables(text: str) -> tuple[Pinyin, ...]:
     return tuple(found)
 
 
+def _unreadable(chars: str) -> Any:
+    """Stand in for characters without a reading, one empty string for each (pypinyin's stub wants a str)."""
+    return [""] * len(chars)
+
+
 def is_han(char: str) -> bool:
     """Tell whether a character is a Chinese one (unified ideographs, extension A and compatibility)."""
     return "㐀" <= char <= "鿿" or char == "〇" or "豈" <= char <= "﫿"
 
 
 def merged_positions(han: str) -> frozenset[int]:
-    """Where 儿 (or 兒) is merged into the syllable before it: not first, and not in a word of `SYLLABIC_ER`."""
+    """Where 儿 (or 兒) is merged into the syllable before it: not first, not in a word of `SYLLABIC_ER`."""
     plain = han.replace("兒", "儿")
     own = {i for match in _SYLLABIC.finditer(plain) for i in range(*match.span())}
     return frozenset(i for i, char in enumerate(plain) if char == "儿" and i > 0 and i not in own)

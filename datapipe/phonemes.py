@@ -9,6 +9,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 from . import english, mandarin
 from .records import SILENCE, Language, Rejected
@@ -20,7 +21,7 @@ ARPABET = (
     *("JH", "K", "L", "M", "N", "NG", "OW", "OY", "P", "R", "S", "SH", "T", "TH", "UH", "UW", "V", "W", "Y"),
     *("Z", "ZH"),
 )
-VOWELS = frozenset("AA AE AH AO AW AY EH ER EY IH IY OW OY UH UW".split())
+VOWELS = frozenset(("AA", "AE", "AH", "AO", "AW", "AY", "EH", "ER", "EY", "IH", "IY", "OW", "OY", "UH", "UW"))
 PHONEMES = (SILENCE, *ARPABET, *mandarin.INITIALS, *mandarin.FINALS, *mandarin.RHOTIC)
 """Every symbol of both languages: the generator's vocabulary, in this order, silence first."""
 LANGUAGES: tuple[Language, ...] = ("en", "zh")
@@ -122,18 +123,17 @@ def _english_reading(word: str, phones: tuple[str, ...]) -> Reading:
 
 
 def syllabify(phones: tuple[str, ...]) -> tuple[tuple[str, ...], ...]:
-    """Cut before the last consonant ahead of each vowel but the first; a word without a vowel is one group."""
+    """Cut before the last consonant ahead of each later vowel; a word without a vowel is one group."""
     nuclei = [i for i, phone in enumerate(phones) if phone in VOWELS]
-    cuts = [b - 1 if b - a > 1 else b for a, b in zip(nuclei, nuclei[1:], strict=False)]
+    cuts = [b - 1 if b - a > 1 else b for a, b in pairwise(nuclei)]
     edges = [0, *cuts, len(phones)]
-    return tuple(phones[a:b] for a, b in zip(edges, edges[1:], strict=False))
+    return tuple(phones[a:b] for a, b in pairwise(edges))
 
 
 def _mandarin_words(text: str) -> Iterator[LatticeWord]:
     for syllable in mandarin.syllables(text):
-        units = (Unit(symbol=syllable.symbol, mark=syllable.tone),)
-        if syllable.initial:
-            units = (Unit(symbol=syllable.initial), *units)
+        onset = (Unit(symbol=syllable.initial),) if syllable.initial else ()
+        units = (*onset, Unit(symbol=syllable.symbol, mark=syllable.tone))
         whole = (Syllable(text=syllable.text, units=units),)
         readings = tuple(Reading(syllables=whole, sounds=sounds) for sounds in mandarin.sounds_of(syllable))
         yield LatticeWord(text=syllable.text, readings=readings)

@@ -107,7 +107,7 @@ def to_pcm(audio: NDArray[np.float32], rate: int) -> bytes:
 def force(model: AcousticModel, pcm: bytes, words: Sequence[Sequence[Sounds]]) -> tuple[WordSpan, ...] | None:
     """Fit words, each with its readings as phones, to the sound in order; None when there is no such path.
 
-    Silence may come between words. Every call has a decoder of its own: a result depends on its arguments alone.
+    Silence may come between words. Every call has its own decoder: a result depends on the arguments alone.
     """
     decoder = _decoder(model)
     names = [_teach(decoder, index, readings) for index, readings in enumerate(words)]
