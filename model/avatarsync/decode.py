@@ -1,0 +1,147 @@
+"""Write all keyframes together: K steps for n frames, with a static cache and the prefix stored once.
+
+The prefix (phonemes, [B], reference) is run a single time; its keys are shared by all frames, never copied.
+`one_by_one` is the slow, plain form: whole forward passes, frame after frame. It is the oracle of the tests
+and the only way when frames look at earlier frames.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from ..tokenizer import join_ids
+from .keyframes import Block, KeyframeTransformer
+from .masks import FRAME, layout
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DecodeConfig:
+    """How tokens are chosen."""
+
+    temperature: float = 0.0
+    """0 takes the likeliest token; above it, tokens are sampled."""
+    seed: int = 0
+    """Seed of the sampling noise, which is shared by all frames at a place, so that frames do not flicker."""
+
+
+@torch.no_grad()
+def generate_tokens(
+    model: KeyframeTransformer, phonemes_n: Tensor, reference_K: Tensor, config: DecodeConfig = DecodeConfig()
+) -> Tensor:
+    """Tokens (n, K) of one keyframe per phoneme, in lockstep where frames are independent."""
+    write = lockstep if model.config.frame_scope == "none" else one_by_one
+    return write(model, phonemes_n, reference_K, config)
+
+
+@torch.no_grad()
+def lockstep(
+    model: KeyframeTransformer, phonemes_n: Tensor, reference_K: Tensor, config: DecodeConfig = DecodeConfig()
+) -> Tensor:
+    """Decode token j of every frame at once; (n, K)."""
+    units, tokens = len(phonemes_n), len(reference_K)
+    choose = _Chooser(config)
+    prefix, bias = _run_prefix(model, phonemes_n, reference_K)
+    head = model.config.width // model.config.heads
+    caches = [torch.zeros(2, units, model.config.heads, tokens, head) for _ in model.blocks]
+    written = torch.zeros(units, tokens, dtype=torch.long)
+    previous = torch.full((units,), model.vocabulary.start)
+    for place in range(tokens):
+        x = model.frame_rows(previous, reference_K[place].expand(units), torch.full((units,), place))[:, None]
+        for block, cache, stored in zip(model.blocks, caches, prefix, strict=True):
+            assert isinstance(block, Block)
+            q, k, v = block.project(x)
+            cache[0, :, :, place], cache[1, :, :, place] = k[:, :, 0], v[:, :, 0]
+            x = block.finish(x, _attend(q, stored, bias, cache[:, :, :, : place + 1]))
+        previous = choose(model, x[:, 0])
+        written[:, place] = previous
+    return written
+
+
+def _run_prefix(
+    model: KeyframeTransformer, phonemes_n: Tensor, reference_K: Tensor
+) -> tuple[list[tuple[Tensor, Tensor]], Tensor]:
+    """Keys and values (h, P, d) of every layer, and the frames' bias (h, n, P) on them."""
+    units, tokens = len(phonemes_n), len(reference_K)
+    where = layout(units, tokens)
+    bias = model.bias(where)
+    size = units + 1 + tokens
+    x = torch.cat((model.phoneme_rows(phonemes_n[None]), model.prefix_rows(reference_K[None])), dim=1)
+    stored = []
+    for block in model.blocks:
+        assert isinstance(block, Block)
+        q, k, v = block.project(x)
+        stored.append((k[0], v[0]))
+        x = block.finish(x, functional.scaled_dot_product_attention(q, k, v, attn_mask=bias[:, :size, :size]))
+    first_rows = torch.nonzero((where.kind == FRAME) & (where.place == 0))[:, 0]
+    return stored, bias[:, first_rows, :size]
+
+
+def _attend(q_nh1d: Tensor, stored: tuple[Tensor, Tensor], bias_hnP: Tensor, cache: Tensor) -> Tensor:
+    """Attention of one new row per frame over the shared prefix and the frame's own cache; (n, h, 1, d)."""
+    keys_hPd, values_hPd = stored
+    queries_hnd = q_nh1d[:, :, 0].transpose(0, 1) * q_nh1d.shape[-1] ** -0.5
+    on_prefix = queries_hnd @ keys_hPd.transpose(1, 2) + bias_hnP
+    on_own = torch.einsum("hnd,nhtd->hnt", queries_hnd, cache[0])
+    weights = torch.cat((on_prefix, on_own), dim=-1).softmax(-1)
+    size = keys_hPd.shape[1]
+    attended = weights[..., :size] @ values_hPd + torch.einsum("hnt,nhtd->hnd", weights[..., size:], cache[1])
+    return attended.transpose(0, 1)[:, :, None]
+
+
+@torch.no_grad()
+def one_by_one(
+    model: KeyframeTransformer, phonemes_n: Tensor, reference_K: Tensor, config: DecodeConfig = DecodeConfig()
+) -> Tensor:
+    """Decode token after token, frame after frame, by whole forward passes of the masked form; (n, K)."""
+    units, tokens = len(phonemes_n), len(reference_K)
+    written = torch.zeros(1, units, tokens, dtype=torch.long)
+    where = layout(units, tokens)
+    bias = model.bias(where)
+    for unit in range(units):
+        choose = _Chooser(config)
+        for place in range(tokens):
+            rows = _stream(model, phonemes_n, reference_K, written, bias)
+            written[0, unit, place] = choose(model, rows[unit, place][None])[0]
+    return written[0]
+
+
+def _stream(
+    model: KeyframeTransformer, phonemes_n: Tensor, reference_K: Tensor, frames_1nK: Tensor, bias: Tensor
+) -> Tensor:
+    units, tokens = frames_1nK.shape[1:]
+    reference = reference_K[None, None].expand_as(frames_1nK)
+    rows = model.frame_rows(model.shifted(frames_1nK), reference, torch.arange(tokens))
+    prefix = model.prefix_rows(reference_K[None])
+    x = torch.cat((model.phoneme_rows(phonemes_n[None]), prefix, rows.flatten(1, 2)), dim=1)
+    for block in model.blocks:
+        assert isinstance(block, Block)
+        q, k, v = block.project(x)
+        x = block.finish(x, functional.scaled_dot_product_attention(q, k, v, attn_mask=bias))
+    return x[0, -units * tokens :].unflatten(0, (units, tokens))
+
+
+class _Chooser:
+    """Pick whole ids from the final rows of one place, sub-token after sub-token."""
+
+    def __init__(self, config: DecodeConfig) -> None:
+        self.temperature = config.temperature
+        self.noise = torch.Generator().manual_seed(config.seed)
+
+    def __call__(self, model: KeyframeTransformer, rows_nD: Tensor) -> Tensor:
+        parts: list[Tensor] = []
+        hidden = model.head.norm(rows_nD)
+        for level, head in enumerate(model.head.heads):
+            if level:
+                hidden = hidden + model.head.given[level - 1](parts[-1])
+            parts.append(self._pick(head(hidden)))
+        return join_ids(tuple(parts), model.config.groups)
+
+    def _pick(self, logits_nV: Tensor) -> Tensor:
+        if self.temperature > 0:
+            uniform = torch.rand(logits_nV.shape[-1], generator=self.noise).clamp_min(1e-9)
+            logits_nV = logits_nV / self.temperature - (-uniform.log()).log()
+        return logits_nV.argmax(-1)

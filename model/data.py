@@ -1,0 +1,86 @@
+"""What training reads: the clips of shards, decoded once, with their keyframes and where the mouth is."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from datapipe.faces import mouth_box
+from datapipe.media import read_frames
+from datapipe.records import Rejected, Seconds
+from datapipe.shards import StoredSample, read_samples
+
+MIN_KEYFRAMES = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class TalkingClip:
+    """One clip, ready to be sampled from."""
+
+    key: str
+    speaker: str
+    frames_THW3: NDArray[np.uint8]
+    keyframes_n: NDArray[np.int64]
+    """Frame index of each phoneme's keyframe, never falling."""
+    times_n: NDArray[np.float64]
+    """Seconds of each keyframe."""
+    phonemes: tuple[str, ...]
+    mouth_T4: NDArray[np.float32]
+    """x0, y0, x1, y1 of the mouth region of every frame, in pixels."""
+
+    def gap(self, left: int, right: int) -> Seconds:
+        """Seconds between two frames."""
+        return (right - left) / 25.0
+
+
+def load_clips(folders: Sequence[Path], split: str, size: int) -> list[TalkingClip]:
+    """Decode all clips of one split from one or several datasets.
+
+    Raises `Rejected("bad_input")` when there are none, or when their pictures are not `size` pixels wide.
+    """
+    with ThreadPoolExecutor(2) as pool:
+        samples = (sample for folder in folders for sample in read_samples(folder, split))
+        clips = [clip for clip in pool.map(to_clip, samples) if len(clip.phonemes) >= MIN_KEYFRAMES]
+    if not clips:
+        names = ", ".join(str(folder) for folder in folders)
+        raise Rejected("bad_input", f"{names}: no clip of the split `{split}`; build shards that have some")
+    for clip in clips:
+        if clip.frames_THW3.shape[1] != size:
+            raise Rejected(
+                "bad_input",
+                f"{clip.key}: pictures of {clip.frames_THW3.shape[1]} px, but the preset works at {size}; "
+                f"build the shards with --size {size}",
+            )
+    return clips
+
+
+def to_clip(stored: StoredSample) -> TalkingClip:
+    """Decode one stored sample."""
+    frames = read_frames(stored.video)
+    meta, last = stored.meta, len(frames) - 1
+    return TalkingClip(
+        key=meta.key,
+        speaker=f"{meta.source}/{meta.speaker}",
+        frames_THW3=frames,
+        keyframes_n=np.array([min(each.frame, last) for each in meta.keyframes]),
+        times_n=np.array([each.time for each in meta.keyframes]),
+        phonemes=tuple(each.phoneme for each in meta.keyframes),
+        mouth_T4=np.array([mouth_box(points, meta.size) for points in stored.landmarks_TK2], np.float32),
+    )
+
+
+def identity_of(folders: Sequence[Path]) -> str:
+    """Hash the manifests: equal data gives an equal name, wherever it lies."""
+    digest = hashlib.sha256()
+    for folder in folders:
+        path = folder / "manifest.json"
+        if not path.exists():
+            raise Rejected("bad_input", f"{folder} has no manifest.json; build it with `avatarsync data build`")
+        digest.update(path.read_bytes())
+    return digest.hexdigest()

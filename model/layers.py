@@ -1,0 +1,92 @@
+"""Small parts that several networks share: residual convolutions, up and down steps, warping, feed-forward.
+
+Shape legend: B batch, C channels, H W rows and columns, L sequence, D width. Images are float in [-1, 1].
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+GROUPS = 8
+
+
+class ResBlock(nn.Module):
+    """Norm, SiLU, 3x3 convolution, twice, around a skip; (B, C, H, W) in and out."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.norm1 = nn.GroupNorm(GROUPS, width)
+        self.conv1 = nn.Conv2d(width, width, 3, padding=1, bias=False)
+        self.norm2 = nn.GroupNorm(GROUPS, width)
+        self.conv2 = nn.Conv2d(width, width, 3, padding=1, bias=False)
+
+    def forward(self, x_BCHW: Tensor) -> Tensor:
+        """Refine the features in place of their scale."""
+        hidden = self.conv1(functional.silu(self.norm1(x_BCHW)))
+        hidden = self.conv2(functional.silu(self.norm2(hidden)))
+        return x_BCHW + hidden
+
+
+class Stem(nn.Conv2d):
+    """Image to features at a quarter of the side: starting at full resolution costs 8x and learns slower."""
+
+    def __init__(self, channels: int, width: int) -> None:
+        super().__init__(channels, width, 6, stride=4, padding=1)
+
+
+class Down(nn.Conv2d):
+    """Halve the side."""
+
+    def __init__(self, narrow: int, wide: int) -> None:
+        super().__init__(narrow, wide, 4, stride=2, padding=1)
+
+
+class Up(nn.Module):
+    """Double the side by depth to space, which makes no checkerboards at its start."""
+
+    def __init__(self, wide: int, narrow: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(wide, 4 * narrow, 1)
+
+    def forward(self, x_BCHW: Tensor) -> Tensor:
+        """(B, wide, H, W) to (B, narrow, 2H, 2W)."""
+        return functional.pixel_shuffle(self.conv(x_BCHW), 2)
+
+
+class FeedForward(nn.Module):
+    """SwiGLU with a hidden width of 8/3 D, rounded up to 32."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        hidden = -(-8 * width // 96) * 32
+        self.gate_and_value = nn.Linear(width, 2 * hidden, bias=False)
+        self.out = nn.Linear(hidden, width, bias=False)
+
+    def forward(self, x_BLD: Tensor) -> Tensor:
+        """(B, L, D) in and out."""
+        gate, value = self.gate_and_value(x_BLD).chunk(2, dim=-1)
+        projected: Tensor = self.out(functional.silu(gate) * value)
+        return projected
+
+
+def warp(image_BCHW: Tensor, flow_B2HW: Tensor) -> Tensor:
+    """Sample the image at every pixel plus its flow (x, y) in pixels; borders repeat."""
+    batch, _, height, width = image_BCHW.shape
+    ys = torch.arange(height, dtype=flow_B2HW.dtype, device=flow_B2HW.device)[:, None]
+    xs = torch.arange(width, dtype=flow_B2HW.dtype, device=flow_B2HW.device)[None]
+    grid_x = (xs + flow_B2HW[:, 0]) * (2.0 / (width - 1)) - 1.0
+    grid_y = (ys + flow_B2HW[:, 1]) * (2.0 / (height - 1)) - 1.0
+    grid = torch.stack((grid_x, grid_y), dim=-1).view(batch, height, width, 2)
+    return functional.grid_sample(image_BCHW, grid, padding_mode="border", align_corners=True)
+
+
+def to_signed(frames_THW3: Tensor) -> Tensor:
+    """Bytes (T, H, W, 3) to float (T, 3, H, W) in [-1, 1]."""
+    return frames_THW3.permute(0, 3, 1, 2).float().div(127.5).sub(1.0).contiguous()
+
+
+def to_bytes(images_B3HW: Tensor) -> Tensor:
+    """Float images in [-1, 1] to bytes (B, H, W, 3)."""
+    return images_B3HW.add(1.0).mul(127.5).round().clamp(0, 255).byte().permute(0, 2, 3, 1).contiguous()

@@ -1,0 +1,87 @@
+"""Full configurations by name: `tiny` for tests, `demo` for two cores and minutes, `paper` for its sizes."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from datapipe.records import Rejected
+
+from .avatarsync.interpolate import InterpolatorConfig
+from .avatarsync.keyframes import KeyframeConfig
+from .avatarsync.objectives import InterpolatorLoss, KeyframeLoss, TokenizerLoss
+from .tokenizer import TokenizerConfig
+from .train import TrainConfig
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Preset:
+    """Networks, losses and training of the three parts."""
+
+    name: str
+    tokenizer: TokenizerConfig
+    tokenizer_train: TrainConfig
+    keyframes: KeyframeConfig
+    keyframes_train: TrainConfig
+    interpolator: InterpolatorConfig
+    interpolator_train: TrainConfig
+    tokenizer_loss: TokenizerLoss = field(default_factory=TokenizerLoss)
+    keyframes_loss: KeyframeLoss = field(default_factory=KeyframeLoss)
+    interpolator_loss: InterpolatorLoss = field(default_factory=InterpolatorLoss)
+
+
+def tiny() -> Preset:
+    """64 px, 16 tokens, seconds on one core: shows that everything runs and learns."""
+    tokenizer = TokenizerConfig(size=64, widths=(16, 24, 32), groups=(4, 4))
+    return Preset(
+        name="tiny",
+        tokenizer=tokenizer,
+        tokenizer_train=TrainConfig(steps=40, learning_rate=4e-3),
+        keyframes=KeyframeConfig(width=64, depth=2, num_tokens=tokenizer.num_tokens, groups=tokenizer.groups),
+        keyframes_train=TrainConfig(steps=40, learning_rate=4e-3),
+        interpolator=InterpolatorConfig(size=64, fine_width=16, coarse_width=24, depth=1),
+        interpolator_train=TrainConfig(steps=20, learning_rate=4e-3),
+        tokenizer_loss=TokenizerLoss(batch=8),
+        keyframes_loss=KeyframeLoss(clips=2, units=4, pixel_units=4),
+        interpolator_loss=InterpolatorLoss(batch=4),
+    )
+
+
+def demo() -> Preset:
+    """128 px, 64 tokens of 12 bits: minutes on two cores."""
+    tokenizer = TokenizerConfig(size=128, widths=(48, 96, 128), groups=(6, 6))
+    return Preset(
+        name="demo",
+        tokenizer=tokenizer,
+        tokenizer_train=TrainConfig(steps=500, learning_rate=2e-3),
+        keyframes=KeyframeConfig(width=128, depth=4, num_tokens=tokenizer.num_tokens, groups=tokenizer.groups),
+        keyframes_train=TrainConfig(steps=500, learning_rate=2e-3),
+        interpolator=InterpolatorConfig(size=128),
+        interpolator_train=TrainConfig(steps=300, learning_rate=2e-3),
+    )
+
+
+def paper() -> Preset:
+    """512 px, 1024 tokens of 18 bits, 24 layers of 1024: the paper's scale, for GPUs."""
+    tokenizer = TokenizerConfig(size=512, widths=(128, 256, 512), groups=(6, 12))
+    return Preset(
+        name="paper",
+        tokenizer=tokenizer,
+        tokenizer_train=TrainConfig(steps=100_000, learning_rate=1e-4),
+        keyframes=KeyframeConfig(width=1024, depth=24, heads=16, num_tokens=tokenizer.num_tokens, groups=(6, 12)),
+        keyframes_train=TrainConfig(steps=10_000, learning_rate=1e-4, warmup=0.02),
+        interpolator=InterpolatorConfig(size=512, fine_width=64, coarse_width=192, depth=4),
+        interpolator_train=TrainConfig(steps=50_000, learning_rate=2e-4),
+    )
+
+
+PRESETS: dict[str, Callable[[], Preset]] = {"tiny": tiny, "demo": demo, "paper": paper}
+
+
+def preset_named(name: str) -> Preset:
+    """Look a preset up; an unknown name gets the nearest one suggested."""
+    if name not in PRESETS:
+        near = difflib.get_close_matches(name, PRESETS, n=1, cutoff=0.0)[0]
+        raise Rejected("bad_input", f"unknown preset `{name}`; there are {', '.join(PRESETS)} (did you mean {near}?)")
+    return PRESETS[name]()
