@@ -1,0 +1,110 @@
+"""Quality as columns to filter by, never as a reason to delete: see docs/shard-format.md for each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from .crop import STABLE_POINTS
+from .faces import LEFT_EYE, NOSE_TIP, RIGHT_EYE, Floats, Image
+from .media import SAMPLE_RATE
+from .records import SILENCE, Phoneme, Seconds
+from .track import FollowedFace, loudness
+
+COLUMNS: dict[str, str] = {
+    "face_px": "height of the face box in the source, pixels, median",
+    "detected_ratio": "part of the frames in which the detector saw the face",
+    "speaker_motion": "correlation of lip motion with loudness, -1 to 1",
+    "sharpness": "variance of the Laplacian of the crop's luma at the crop's size, median over frames",
+    "exposure": "mean luma of the crop, 0 to 1",
+    "clipped_ratio": "part of the crop's pixels that are black or white",
+    "snr_db": "level of the loudest tenth of the frames above the quietest tenth, dB; 60 at most",
+    "jitter_px": "mean second difference of the crop window's centre, crop pixels per frame",
+    "head_motion_px": "mean movement of eyes and nose inside the crop, crop pixels per frame",
+    "yaw": "mean sideways offset of the nose tip from the eyes' middle, eye distances; left is negative",
+    "out_of_frame": "part of the crop's area that lies outside the source picture, mean",
+    "av_difference_ms": "length of the sound minus length of the picture before they were cut to fit",
+    "align_score": "mean aligner score of the phonemes that are not silence (the aligner's own scale)",
+    "upscale_cosine": "mean identity cosine before and after super-resolution; only when there was any",
+}
+"""Every column that a build can write, with its definition."""
+
+
+def picture_columns(
+    face: FollowedFace, crops_THW3: Image, matrices_T23: NDArray[np.float64], source_size: tuple[int, int]
+) -> dict[str, float]:
+    """Measure face and crop; `source_size` is (width, height) in pixels."""
+    points_TK2 = _moved(face.landmarks_TK2, matrices_T23)
+    luma_THW = np.stack([cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY) for crop in crops_THW3])
+    return {
+        "face_px": float(np.median(face.boxes_T4[:, 3] - face.boxes_T4[:, 1])),
+        "detected_ratio": face.presence,
+        "speaker_motion": face.motion,
+        "sharpness": float(np.median([cv2.Laplacian(luma, cv2.CV_64F).var() for luma in luma_THW])),
+        "exposure": float(luma_THW.mean() / 255.0),
+        "clipped_ratio": float(np.mean((luma_THW <= 3) | (luma_THW >= 252))),
+        "jitter_px": jitter_px(matrices_T23, crops_THW3.shape[1]),
+        "head_motion_px": _mean_step(points_TK2[:, list(STABLE_POINTS)].mean(1)),
+        "yaw": float(np.mean([_yaw(points) for points in points_TK2])),
+        "out_of_frame": float(np.mean([outside(m, crops_THW3.shape[1], source_size) for m in matrices_T23])),
+    }
+
+
+def sound_columns(audio: Floats, phonemes: Sequence[Phoneme], difference: Seconds) -> dict[str, float]:
+    """Measure the sound and how well the transcript sits on it."""
+    spoken = [phoneme.score for phoneme in phonemes if phoneme.symbol != SILENCE]
+    return {
+        "snr_db": snr_db(audio),
+        "av_difference_ms": 1000.0 * difference,
+        "align_score": float(np.mean(spoken)) if spoken else 0.0,
+    }
+
+
+def snr_db(audio: Floats) -> float:
+    """Estimate the signal-to-noise ratio: loudest against quietest tenth of 40 ms frames, in dB."""
+    level_T = loudness(audio, max(1, len(audio) * 25 // SAMPLE_RATE))
+    return float(np.percentile(level_T, 90) - np.percentile(level_T, 10))
+
+
+def jitter_px(matrices_T23: NDArray[np.float64], size: int) -> float:
+    """Measure how unsteady the crop window is: mean second difference of its centre, crop pixels."""
+    if len(matrices_T23) < 3:
+        return 0.0
+    linear_T22 = matrices_T23[:, :, :2]
+    centre = np.full(2, (size - 1) / 2)
+    look_T2 = np.stack(
+        [np.linalg.solve(a, centre - m[:, 2]) for a, m in zip(linear_T22, matrices_T23, strict=True)]
+    )
+    scale = float(np.mean(np.hypot(linear_T22[:, 0, 0], linear_T22[:, 1, 0])))
+    bends_T2 = np.diff(look_T2, 2, axis=0)
+    return float(np.hypot(bends_T2[:, 0], bends_T2[:, 1]).mean() * scale)
+
+
+def outside(matrix_23: NDArray[np.float64], size: int, source_size: tuple[int, int]) -> float:
+    """Measure the part of a crop's area that the source does not cover, on a 16 x 16 grid."""
+    ticks = (np.arange(16) + 0.5) / 16 * size - 0.5
+    grid_N2 = np.stack(np.meshgrid(ticks, ticks), axis=-1).reshape(-1, 2)
+    in_source = np.linalg.solve(matrix_23[:, :2], (grid_N2 - matrix_23[:, 2]).T).T
+    width, height = source_size
+    x, y = in_source[:, 0], in_source[:, 1]
+    return float(np.mean((x < -0.5) | (y < -0.5) | (x > width - 0.5) | (y > height - 0.5)))
+
+
+def _yaw(points_K2: Floats) -> float:
+    left, right = points_K2[LEFT_EYE].mean(0), points_K2[RIGHT_EYE].mean(0)
+    across = right - left
+    return float((points_K2[NOSE_TIP] - (left + right) / 2) @ across / max(float(across @ across), 1e-6))
+
+
+def _mean_step(place_T2: Floats) -> float:
+    steps = np.diff(place_T2, axis=0)
+    return float(np.hypot(steps[:, 0], steps[:, 1]).mean()) if len(steps) else 0.0
+
+
+def _moved(points_TK2: Floats, matrices_T23: NDArray[np.float64]) -> Floats:
+    return np.asarray(
+        np.einsum("tij,tkj->tki", matrices_T23[:, :, :2], points_TK2) + matrices_T23[:, None, :, 2]
+    )
