@@ -1,8 +1,9 @@
 """Forced alignment: when each phoneme of a transcript is said.
 
-Order: force the transcript onto the sound; look at every word's acoustic score; when a word does not fit,
-decode again with words allowed to be missing and foreign sounds allowed between them, and force what was
-found; reject when too little of the transcript is left. Released word boundaries are never used.
+Order: force the transcript onto the sound; measure how well each word and each pause fits, against the best
+path through any phones; when something does not fit, decode again with words allowed to be missing and
+foreign phones allowed between them, and force what was found; reject when too little is left of the
+transcript. Released word boundaries are never used.
 """
 
 from __future__ import annotations
@@ -13,25 +14,30 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from . import sphinx
+from . import mandarin, sphinx
 from .phonemes import Lattice, LatticeWord, to_phones
-from .records import SILENCE, Language, Phoneme, Rejected, Seconds, Transcript, Word
+from .records import Phoneme, Rejected, Seconds, Transcript, Word
+from .tile import Span, tile
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AlignConfig:
-    """What counts as a fit, and how the phonemes tile the clip."""
+    """What counts as a fit, and how the phonemes tile the clip.
 
-    worst_word_en: float = -100.0
-    """English words with a lower acoustic score per frame are taken as not said."""
-    worst_word_zh: float = -190.0
-    """The same for Mandarin syllables, whose model has another scale."""
-    worst_median_en: float = -45.0
-    """English transcripts whose median word score is lower are rejected."""
-    worst_median_zh: float = -160.0
-    """The same for Mandarin."""
-    max_dropped: float = 0.25
+    A fit is the acoustic log-likelihood per 10 ms frame minus that of the best path through any phones.
+    Right words lie between -40 and +20, words that are not said between -150 and -25 (docs/phonemes.md).
+    """
+
+    worst_word: float = -42.0
+    """Words that fit worse are taken as not said."""
+    worst_pause: float = -16.0
+    """Pauses of 0.1 s and more that fit worse hold words that are not in the transcript."""
+    worst_median: float = -12.0
+    """Transcripts whose words fit worse than this in the median are rejected."""
+    max_missing: float = 0.3
     """Share of the words that may turn out not to be said."""
+    max_foreign: float = 0.4
+    """Share of the phones that may be said without being in the transcript."""
     shortest_pause: Seconds = 0.04
     """Shorter silences inside the speech are given to their neighbours."""
 
@@ -41,24 +47,15 @@ class Alignment:
     """All that forced alignment knows about a clip."""
 
     phonemes: tuple[Phoneme, ...]
-    """Cover the clip without gaps; silence included."""
+    """Cover the clip without gaps; silence included. The score is the fit."""
     words: tuple[Word, ...]
-    """Words (Mandarin: syllables) that were found, with their score per frame."""
-    dropped: tuple[str, ...]
+    """Words (Mandarin: syllables) that were found; the score is the fit."""
+    missing: tuple[str, ...]
     """Words of the transcript that are not in the sound."""
+    num_foreign: int
+    """Phones in the sound that the transcript does not explain."""
     guessed: tuple[str, ...]
     """Words that no dictionary has."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Span:
-    """A unit between two instants, before it is fitted into the clip."""
-
-    symbol: str
-    start: Seconds
-    end: Seconds
-    score: float = 0.0
-    mark: int | None = None
 
 
 def align(
@@ -82,14 +79,16 @@ def align_words(
 def align_all(
     audio: NDArray[np.float32], transcript: Transcript, config: AlignConfig = AlignConfig()
 ) -> Alignment:
-    """Do what `align` does and keep the words, their scores and what was dropped."""
+    """Do what `align` does and keep the words, their fits, and what was missing or foreign."""
     lattice = to_phones(transcript.text, transcript.language)
     model = sphinx.acoustic_model(transcript.language)
     pcm = sphinx.to_pcm(audio, model.rate)
+    free = sphinx.free_scores(model, pcm)
     spans = sphinx.force(model, pcm, _sounds(lattice.words))
-    _check(spans, lattice, config)
-    assert spans is not None
-    return _assemble(spans, lattice, len(audio) / sphinx.SOUND_RATE, config)
+    if spans is None or not _all_fit(spans, free, config):
+        spans = _second_try(model, pcm, lattice)
+    _check(spans, free, lattice, config)
+    return _assemble(spans, free, lattice, len(audio) / sphinx.SOUND_RATE, config)
 
 
 def _sounds(words: Sequence[LatticeWord]) -> list[list[sphinx.Sounds]]:
@@ -98,104 +97,109 @@ def _sounds(words: Sequence[LatticeWord]) -> list[list[sphinx.Sounds]]:
     ]
 
 
-def _check(spans: tuple[sphinx.WordSpan, ...] | None, lattice: Lattice, config: AlignConfig) -> None:
-    text = " ".join(word.text for word in lattice.words)[:60]
-    if spans is None:
-        raise Rejected(
-            "not_aligned",
-            f"no path through the sound fits the transcript '{text}'; check that they belong together",
-        )
-    median = float(np.median([span.score for span in spans if span.index is not None]))
-    if median < _worst_median(lattice.language, config):
-        raise Rejected(
-            "not_aligned",
-            f"the sound does not say '{text}' (median score {median:.0f}); check the transcript",
-        )
+def _fit(span: sphinx.WordSpan, free: NDArray[np.float64]) -> float:
+    ours = sum(phone.score for phone in span.phones) / span.num_frames
+    return ours - _level(free, span.phones[0].start, span.phones[-1].end)
 
 
-def _worst_median(language: Language, config: AlignConfig) -> float:
-    return config.worst_median_en if language == "en" else config.worst_median_zh
+def _level(free: NDArray[np.float64], start: int, end: int) -> float:
+    window = free[start:end]
+    return float(window.mean()) if len(window) else 0.0
+
+
+def _all_fit(spans: Sequence[sphinx.WordSpan], free: NDArray[np.float64], config: AlignConfig) -> bool:
+    """Look for words that are not said and for pauses that are not silent."""
+    words = [_fit(span, free) for span in spans if span.index is not None]
+    pauses = [_fit(span, free) for span in spans if span.index is None and span.num_frames >= 10]
+    return min(words) > config.worst_word and min(pauses, default=0.0) > config.worst_pause
+
+
+def _second_try(model: sphinx.AcousticModel, pcm: bytes, lattice: Lattice) -> tuple[sphinx.WordSpan, ...]:
+    """Let words be missing and phones be foreign, then force what was found."""
+    sounds = _sounds(lattice.words)
+    path = sphinx.loose_path(model, pcm, sounds)
+    if path is None:
+        return ()
+    words = [sounds[token] if isinstance(token, int) else [(token,)] for token in path]
+    spans = sphinx.force(model, pcm, words) or ()
+    return tuple(span.renamed(path) for span in spans)
+
+
+def _check(
+    spans: Sequence[sphinx.WordSpan], free: NDArray[np.float64], lattice: Lattice, config: AlignConfig
+) -> None:
+    said = (" " if lattice.language == "en" else "").join(word.text for word in lattice.words)
+    text = said if len(said) <= 60 else f"{said[:57]}..."
+    fits = [_fit(span, free) for span in spans if span.index is not None]
+    if not fits:
+        raise Rejected("not_aligned", f"'{text}' does not fit the sound in any way; check the transcript")
+    missing = 1 - len(fits) / len(lattice.words)
+    if missing > config.max_missing:
+        raise Rejected(
+            "not_aligned",
+            f"{missing:.0%} of the words of '{text}' are not in the sound; check the transcript",
+        )
+    foreign = _num_foreign(spans) / max(1, sum(len(span.phones) for span in spans))
+    if foreign > config.max_foreign:
+        raise Rejected(
+            "not_aligned", f"{foreign:.0%} of the sounds are not in '{text}'; check that it is complete"
+        )
+    if float(np.median(fits)) < config.worst_median:
+        raise Rejected("not_aligned", f"the sound hardly fits '{text}'; check that they belong together")
+
+
+def _num_foreign(spans: Sequence[sphinx.WordSpan]) -> int:
+    return sum(len(span.phones) for span in spans if span.foreign)
 
 
 def _assemble(
-    spans: Sequence[sphinx.WordSpan], lattice: Lattice, duration: Seconds, config: AlignConfig
+    spans: Sequence[sphinx.WordSpan],
+    free: NDArray[np.float64],
+    lattice: Lattice,
+    duration: Seconds,
+    config: AlignConfig,
 ) -> Alignment:
-    units: list[Span] = []
-    words: list[Word] = []
-    for span in spans:
-        if span.index is None:
-            continue
-        word = lattice.words[span.index]
-        units += _unit_spans(span, word)
-        start, end = _word_edges(span)
-        words.append(Word(text=word.text, start=start, end=min(end, duration), score=round(span.score, 1)))
+    units = [unit for span in spans for unit in _unit_spans(span, lattice, free)]
+    found = [span for span in spans if span.index is not None]
+    indices = {span.index for span in found}
     return Alignment(
         phonemes=tile(units, duration, config.shortest_pause),
-        words=tuple(words),
-        dropped=(),
+        words=tuple(_word(span, lattice, free) for span in found),
+        missing=tuple(word.text for i, word in enumerate(lattice.words) if i not in indices),
+        num_foreign=_num_foreign(spans),
         guessed=tuple(word.text for word in lattice.words if word.guessed),
     )
 
 
-def _word_edges(span: sphinx.WordSpan) -> tuple[Seconds, Seconds]:
-    """Start and end of a word in seconds."""
-    return round(span.phones[0].start * sphinx.FRAME, 4), round(span.phones[-1].end * sphinx.FRAME, 4)
+def _word(span: sphinx.WordSpan, lattice: Lattice, free: NDArray[np.float64]) -> Word:
+    assert span.index is not None
+    start, end = span.phones[0].start, span.phones[-1].end
+    text = lattice.words[span.index].text
+    return Word(text=text, start=_seconds(start), end=_seconds(end), score=round(_fit(span, free), 1))
 
 
-def _unit_spans(span: sphinx.WordSpan, word: LatticeWord) -> list[Span]:
-    """Join the model's phones into the units they stand for."""
-    reading = word.readings[span.reading]
+def _seconds(frame: int) -> Seconds:
+    return round(frame * sphinx.FRAME, 4)
+
+
+def _unit_spans(span: sphinx.WordSpan, lattice: Lattice, free: NDArray[np.float64]) -> list[Span]:
+    """Join the model's phones into the units they stand for; silence and noise give none."""
+    if span.foreign:
+        return [_unit(mandarin.unit_of(phone.name), None, (phone,), free) for phone in span.phones]
+    if span.index is None:
+        return []
+    reading = lattice.words[span.index].readings[span.reading]
     found: list[Span] = []
     at = 0
     for unit, sounds in zip(reading.units, reading.sounds, strict=True):
-        phones = span.phones[at : at + len(sounds)]
+        found.append(_unit(unit.symbol, unit.mark, span.phones[at : at + len(sounds)], free))
         at += len(sounds)
-        start, end = phones[0].start, phones[-1].end
-        score = sum(phone.score for phone in phones) / max(1, end - start)
-        found.append(
-            Span(
-                symbol=unit.symbol,
-                start=start * sphinx.FRAME,
-                end=end * sphinx.FRAME,
-                score=score,
-                mark=unit.mark,
-            )
-        )
     return found
 
 
-def tile(units: Sequence[Span], duration: Seconds, shortest_pause: Seconds) -> tuple[Phoneme, ...]:
-    """Fit units into [0, duration] and fill what they leave with silence.
-
-    Units are in order; parts outside the clip are cut off, units without any part in it are left out.
-    A pause shorter than `shortest_pause` is shared by its neighbours, at the clip's edges given to the one.
-    """
-    inside = [unit for unit in units if unit.start < duration - 1e-6 and unit.end > 1e-6]
-    edges = _edges(inside, duration, shortest_pause)
-    found: list[Phoneme] = []
-    at = 0.0
-    for unit, (start, end) in zip(inside, edges, strict=True):
-        if start > at:
-            found.append(Phoneme(symbol=SILENCE, start=at, end=start))
-        found.append(
-            Phoneme(symbol=unit.symbol, start=start, end=end, score=round(unit.score, 1), stress=unit.mark)
-        )
-        at = end
-    if at < duration:
-        found.append(Phoneme(symbol=SILENCE, start=at, end=duration))
-    return tuple(found)
-
-
-def _edges(
-    units: Sequence[Span], duration: Seconds, shortest_pause: Seconds
-) -> list[tuple[Seconds, Seconds]]:
-    starts = [max(0.0, round(unit.start, 4)) for unit in units]
-    ends = [min(duration, round(unit.end, 4)) for unit in units]
-    for i in range(len(units) - 1):
-        if starts[i + 1] - ends[i] < shortest_pause:
-            ends[i] = starts[i + 1] = (ends[i] + starts[i + 1]) / 2
-    if units and starts[0] < shortest_pause:
-        starts[0] = 0.0
-    if units and duration - ends[-1] < shortest_pause:
-        ends[-1] = duration
-    return list(zip(starts, ends, strict=True))
+def _unit(
+    symbol: str, mark: int | None, phones: Sequence[sphinx.PhoneSpan], free: NDArray[np.float64]
+) -> Span:
+    start, end = phones[0].start, phones[-1].end
+    fit = sum(phone.score for phone in phones) / max(1, end - start) - _level(free, start, end)
+    return Span(symbol=symbol, start=_seconds(start), end=_seconds(end), score=round(fit, 1), mark=mark)

@@ -211,12 +211,43 @@ def _full_final(initial: str, rest: str) -> str:
     return _SHORT.get(rest, rest)
 
 
+MODEL_PHONES = (
+    *INITIALS,
+    *(
+        "a",
+        "ai",
+        "an",
+        "ang",
+        "ao",
+        "e",
+        "ei",
+        "en",
+        "eng",
+        "er",
+        "i",
+        "ia",
+        "ian",
+        "iang",
+        "iao",
+        "ib",
+        "ie",
+        "if",
+    ),
+    *("in", "ing", "iong", "iu", "o", "ong", "ou", "u", "ua", "uai", "uan", "uang", "ui", "un", "uo"),
+    *("ux", "uxan", "uxe", "uxn"),
+)
+"""Phones of the TDT-SC model that can stand for a unit of ours."""
 _MODEL_FINAL = {
-    **{"ir": "ib", "iz": "if", "uei": "ui", "iou": "iu", "uen": "un", "ueng": "ong"},
+    **{"ir": "ib", "iz": "if", "uei": "ui", "iou": "iu", "uen": "un"},
     **{"v": "ux", "ve": "uxe", "van": "uxan", "vn": "uxn"},
 }
 _MODEL_UMLAUT = {"v": "ux", "ve": "uxe", "van": "an", "vn": "en"}
 _MODEL_ONSET = {"a": "as", "e": "es", "o": "os"}
+
+
+def unit_of(model_phone: str) -> str:
+    """Name the unit that a phone of the model, met outside of a word, stands for."""
+    return {model: unit for unit, model in _MODEL_FINAL.items()}.get(model_phone, model_phone)
 
 
 def sounds_of(syllable: Pinyin) -> tuple[tuple[tuple[str, ...], ...], ...]:

@@ -16,13 +16,8 @@ from .records import SILENCE, Language, Rejected
 
 VERSION = "phonemes/1"
 """Changes whenever a symbol is added, renamed or moved: a model's embedding rows go by `PHONEMES`."""
-ARPABET = (
-    *("AA", "AE", "AH", "AO", "AW", "AY", "B", "CH", "D", "DH", "EH", "ER", "EY", "F", "G", "HH", "IH", "IY"),
-    *("JH", "K", "L", "M", "N", "NG", "OW", "OY", "P", "R", "S", "SH", "T", "TH", "UH", "UW", "V", "W", "Y"),
-    *("Z", "ZH"),
-)
 VOWELS = frozenset(("AA", "AE", "AH", "AO", "AW", "AY", "EH", "ER", "EY", "IH", "IY", "OW", "OY", "UH", "UW"))
-PHONEMES = (SILENCE, *ARPABET, *mandarin.INITIALS, *mandarin.FINALS, *mandarin.RHOTIC)
+PHONEMES = (SILENCE, *english.ARPABET, *mandarin.INITIALS, *mandarin.FINALS, *mandarin.RHOTIC)
 """Every symbol of both languages: the generator's vocabulary, in this order, silence first."""
 LANGUAGES: tuple[Language, ...] = ("en", "zh")
 
