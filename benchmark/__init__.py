@@ -1,0 +1,1 @@
+"""Score talking-head videos against ground truth and show the result; read `evaluate.py` first."""

@@ -1,0 +1,214 @@
+"""The subcommands of `avatarsync bench`: each is its options, and what is done with them."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from datapipe.console import DONE, DONE_WITH_REJECTS, FAILED, emit, say
+from datapipe.files import write_text
+from datapipe.records import Rejected, Seconds
+from datapipe.weights import cache_dir
+
+from . import leaderboard
+from .cases import find_cases, parse_systems
+from .latency import LatencyConfig, time_command, timing_record
+from .metrics import PRESETS, Metric, metrics_for
+from .records import Run
+from .runs import check_free, read_run, read_runs, write_run
+from .selftest import Outcome, run_vectors
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunCommand:
+    """Score folders of videos against ground truth and write a run.
+
+    Example: avatarsync bench run --reference CASES --system ours=A static=B --out run.json
+    """
+
+    reference: Path
+    """Folder with KEY.mp4, and KEY.png and KEY.json where there are."""
+    system: tuple[str, ...]
+    """NAME=DIR, one per system; DIR holds KEY.mp4 and perhaps timing.json."""
+    out: Path
+    """The run's JSON file; runs are append-only."""
+    metrics: tuple[str, ...] = ("all",)
+    """Names of metrics, or all."""
+    preset: Literal["quick", "full"] = "quick"
+    """full looks at every frame; quick at every n-th for the costly networks."""
+    cache: Path | None = None
+    """Folder for features, kept between runs by content (default: the user's cache)."""
+    workers: int | None = None
+    """Clips measured at a time (default: the cores)."""
+    replace: bool = False
+    """Write over an existing run."""
+
+    def execute(self) -> int:
+        """Evaluate; exit code 3 when a video is missing or unusable."""
+        check_free(self.out, self.replace)
+        cases, systems = find_cases(self.reference), parse_systems(self.system)
+        chosen = choose(self.metrics, self.preset)
+        from .evaluate import evaluate
+
+        cache = self.cache or cache_dir().parent / "features"
+        result = evaluate(cases, systems, chosen, cache, self.workers)
+        write_run(self.out, result, self.replace)
+        emit(leaderboard.markdown([result]).rstrip("\n"))
+        return _say_failures(result)
+
+
+def choose(names: tuple[str, ...], preset: str) -> dict[str, Metric]:
+    """Look metrics up by name; `all` is every one, an unknown name suggests the nearest."""
+    known = metrics_for(PRESETS[preset])
+    wanted = [name for each in names for name in each.split(",") if name]
+    if "all" in wanted:
+        return known
+    for name in wanted:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=3) or list(known)
+            raise Rejected("bad_input", f"unknown metric `{name}`; did you mean {', '.join(near)}?")
+    return {name: known[name] for name in wanted}
+
+
+def _say_failures(result: Run) -> int:
+    for score in result.systems[0].scores:
+        if score.not_measured and not score.not_measured.startswith("not applicable"):
+            say(f"{score.metric}: not measured: {score.not_measured}")
+    num_failed = 0
+    for system in result.systems:
+        each = [item for score in system.scores for item in score.failures.items()]
+        lost = {key: why for key, why in each if key not in system.videos}
+        for why in lost.values():
+            say(f"failed: {why}")
+        num_failed += len(lost)
+    return DONE_WITH_REJECTS if num_failed else DONE
+
+
+@dataclass(frozen=True, kw_only=True)
+class LeaderboardCommand:
+    """Render tables from runs; scores of different protocols or references never share a column or table."""
+
+    runs: tuple[Path, ...]
+    """Run files, or folders of them."""
+    out: Path | None = None
+    """File to write; without it the table goes to stdout."""
+    format: Literal["markdown", "csv"] = "markdown"
+    """Markdown for people, csv for programs."""
+
+    def execute(self) -> int:
+        """Print or write the tables."""
+        render = {"markdown": leaderboard.markdown, "csv": leaderboard.as_csv}[self.format]
+        text = render(read_runs(self.runs))
+        if self.out:
+            write_text(self.out, text)
+        else:
+            emit(text.rstrip("\n"))
+        return DONE
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportCommand:
+    """Write an HTML report with synchronised players, and the same in Markdown."""
+
+    run: Path
+    """The run to report on."""
+    cases: Path
+    """Folder with the ground truth."""
+    system: tuple[str, ...]
+    """NAME=DIR, one per system, as in the run."""
+    out: Path
+    """Folder for index.html, index.md and media/."""
+    train_log: Path | None = None
+    """Folder of a training run; its */log.jsonl give the loss curves."""
+    ledger: tuple[Path, ...] = ()
+    """Shard folders; their ledger.jsonl give the counts."""
+    title: str = "Talking-head benchmark"
+    """Heading of the page."""
+
+    def execute(self) -> int:
+        """Write the report and say where it is."""
+        from .report import Sources, write_report
+
+        sources = Sources(
+            run=read_run(self.run),
+            cases=find_cases(self.cases),
+            systems=parse_systems(self.system),
+            train_log=self.train_log,
+            ledgers=self.ledger,
+            title=self.title,
+        )
+        say(f"report: {write_report(sources, self.out)}")
+        return DONE
+
+
+@dataclass(frozen=True, kw_only=True)
+class LatencyCommand:
+    """Time a command that makes one video, process start included.
+
+    Example: avatarsync bench latency --command "make.py {reference} {out}" --reference CASES --out OUT
+    """
+
+    command: str
+    """Template with {reference}, {audio} and {out}; split like a shell would, run without one."""
+    reference: Path
+    """Folder with the cases."""
+    out: Path
+    """Folder for the videos and timing.json."""
+    name: str = "command"
+    """The system's name."""
+    warmup: int = 1
+    """Runs before the clock counts."""
+    repeats: int = 3
+    """Timed runs per clip."""
+    timeout: Seconds = 600.0
+    """Seconds after which a run is a failure."""
+    limit: int | None = None
+    """Only the first clips."""
+
+    def execute(self) -> int:
+        """Print a table; write the videos and their times."""
+        config = LatencyConfig(warmup=self.warmup, repeats=self.repeats, timeout=self.timeout)
+        cases = find_cases(self.reference)[: self.limit]
+        measured = time_command(self.command, cases, self.out, config)
+        write_text(self.out / "timing.json", json.dumps(timing_record(self.name, measured), indent=1))
+        emit("| clip | median s | RTF | runs |\n|---|---|---|---|")
+        for each in measured:
+            emit(f"| {each.key} | {each.median:.3f} | {each.rtf:.3f} | {len(each.seconds)} |")
+        return DONE
+
+
+@dataclass(frozen=True, kw_only=True)
+class SelftestCommand:
+    """Reproduce published and closed-form values; exit code 1 when one differs."""
+
+    def execute(self) -> int:
+        """Print a line per value and the metrics that may be called conformant."""
+        outcomes = run_vectors()
+        for outcome in outcomes:
+            emit(_vector_line(outcome))
+        unproven = {outcome.vector.metric for outcome in outcomes if outcome.status != "pass"}
+        conformant = sorted({outcome.vector.metric for outcome in outcomes} - unproven)
+        emit(f"conformant: {', '.join(conformant) or 'none'}")
+        return FAILED if any(outcome.status == "fail" for outcome in outcomes) else DONE
+
+
+def _vector_line(outcome: Outcome) -> str:
+    vector = outcome.vector
+    measured = "" if outcome.measured is None else f"{outcome.measured:.10g}"
+    values = f"{measured:<14} expected {vector.expected:<14.10g}"
+    return (
+        f"{outcome.status:<5} {vector.metric:<11} {vector.name:<42} {values} {outcome.why or vector.source}"
+    )
+
+
+Command = RunCommand | LeaderboardCommand | ReportCommand | LatencyCommand | SelftestCommand
+COMMANDS: dict[str, type[Command]] = {
+    "run": RunCommand,
+    "leaderboard": LeaderboardCommand,
+    "report": ReportCommand,
+    "latency": LatencyCommand,
+    "selftest": SelftestCommand,
+}

@@ -1,0 +1,157 @@
+"""The metric networks: Inception for FID and AlexNet for LPIPS, on the field's published weights."""
+
+from __future__ import annotations
+
+import pickle
+from functools import cache
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import safetensors.torch
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+from datapipe.files import publish, sha256_of
+from datapipe.records import Rejected
+from datapipe.weights import lookup, resolve
+
+INCEPTION, ALEX = "fid-inception", "lpips-alex"
+INCEPTION_SIDE = 299
+BATCH = 16
+ALEX_CONVS = ((4, 2), (1, 2), (1, 1), (1, 1), (1, 1))
+"""Stride and padding of the five convolutions; the second and third follow a 3x3 pool of stride 2."""
+POOL_BEFORE = (1, 2)
+SHIFT, SCALE = (-0.030, -0.088, -0.188), (0.458, 0.448, 0.450)
+"""LPIPS' scaling layer, for RGB in [-1, 1] (Zhang et al. 2018, lpips v0.1)."""
+
+ARRAY_PARTS = {("numpy", "ndarray"), ("numpy", "dtype"), ("numpy.core.multiarray", "_reconstruct")}
+
+
+@cache
+def _inception() -> torch.jit.ScriptModule:
+    network = torch.jit.load(str(resolve(INCEPTION)), map_location="cpu")  # type: ignore[no-untyped-call]
+    return cast(torch.jit.ScriptModule, network.train(False))
+
+
+def inception_features(frames_THW3: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Pool3 activations (T, 2048) of the TF 2015-12-05 trunk, as pytorch-fid feeds it.
+
+    x/255*2-1, torch bilinear to 299x299 without antialias, align_corners False.
+    """
+    network = _inception()
+    rows = [np.empty((0, 2048), np.float32)]
+    with torch.inference_mode():
+        for frames in batches(frames_THW3):
+            side = (INCEPTION_SIDE, INCEPTION_SIDE)
+            batch = functional.interpolate(_signed(frames), side, mode="bilinear", align_corners=False)
+            rows.append(network(batch).numpy())
+    return np.concatenate(rows)
+
+
+def batches(frames_THW3: NDArray[np.uint8]) -> list[NDArray[np.uint8]]:
+    """Split frames into the batches that the networks take."""
+    return [frames_THW3[start : start + BATCH] for start in range(0, len(frames_THW3), BATCH)]
+
+
+def _signed(frames_NHW3: NDArray[np.uint8]) -> Tensor:
+    """Bring RGB bytes to (N, 3, H, W) in [-1, 1]."""
+    return torch.from_numpy(frames_NHW3.transpose(0, 3, 1, 2) / np.float32(127.5) - np.float32(1))
+
+
+def lpips_tower(frames_NHW3: NDArray[np.uint8]) -> list[Tensor]:
+    """The five unit-normalised activations of a batch of frames; made once for a ground truth."""
+    with torch.inference_mode():
+        return _tower(_signed(frames_NHW3))
+
+
+def lpips_distances(first: list[Tensor], second: list[Tensor]) -> NDArray[np.float64]:
+    """LPIPS v0.1 alex per frame (N,): weighted squared differences of two towers, averaged over space, summed."""
+    with torch.inference_mode():
+        return _distances(first, second, spatial=None).double().numpy()
+
+
+def lpips_spatial_mean(first_NCHW: Tensor, second_NCHW: Tensor) -> float:
+    """The variant of `lpips.LPIPS(spatial=True)` averaged, for inputs in [-1, 1]: only for published vectors."""
+    side = (first_NCHW.shape[2], first_NCHW.shape[3])
+    with torch.inference_mode():
+        return float(_distances(_tower(first_NCHW), _tower(second_NCHW), spatial=side).mean())
+
+
+def _tower(batch_N3HW: Tensor) -> list[Tensor]:
+    weights = _alex()
+    shift, scale = (torch.tensor(each).view(1, 3, 1, 1) for each in (SHIFT, SCALE))
+    hidden = (batch_N3HW - shift) / scale
+    activations = []
+    for index, (stride, padding) in enumerate(ALEX_CONVS):
+        if index in POOL_BEFORE:
+            hidden = functional.max_pool2d(hidden, 3, 2)
+        kernel, bias = weights[f"conv{index}.weight"], weights[f"conv{index}.bias"]
+        hidden = functional.relu(functional.conv2d(hidden, kernel, bias, stride, padding))
+        activations.append(hidden / (hidden.pow(2).sum(1, keepdim=True).sqrt() + 1e-10))
+    return activations
+
+
+def _distances(first: list[Tensor], second: list[Tensor], spatial: tuple[int, int] | None) -> Tensor:
+    total = torch.zeros(len(first[0]))
+    for index, (a, b) in enumerate(zip(first, second, strict=True)):
+        layer = ((a - b).pow(2) * _alex()[f"lin{index}.weight"]).sum(1, keepdim=True)
+        if spatial:
+            layer = functional.interpolate(layer, spatial, mode="bilinear", align_corners=False)
+        total = total + layer.mean((1, 2, 3))
+    return total
+
+
+@cache
+def _alex() -> dict[str, Tensor]:
+    source = resolve(ALEX)
+    converted = source.with_name(f"{source.stem}.{lookup(ALEX).sha256[:12]}.safetensors")
+    if not converted.exists():
+        tensors = _torch_layout(read_array_pickle(source))
+        with publish(converted) as temporary:
+            safetensors.torch.save_file(tensors, temporary)
+    return safetensors.torch.load_file(converted)
+
+
+def _torch_layout(tree: dict[str, Any]) -> dict[str, Tensor]:
+    """Turn flax (height, width, in, out) kernels into torch's (out, in, height, width)."""
+    tensors = {}
+    for index in range(len(ALEX_CONVS)):
+        conv = tree["AlexNet_0"][f"Conv_{index}"]
+        lin = tree[f"NetLinLayer_{index}"]["Conv_0"]["kernel"]
+        tensors[f"conv{index}.weight"] = torch.from_numpy(conv["kernel"].transpose(3, 2, 0, 1).copy())
+        tensors[f"conv{index}.bias"] = torch.from_numpy(conv["bias"].copy())
+        tensors[f"lin{index}.weight"] = torch.from_numpy(lin.transpose(3, 2, 0, 1).copy())
+    return tensors
+
+
+class _ArrayUnpickler(pickle.Unpickler):
+    """Reads dictionaries of numpy arrays and nothing else: any other name in the file is refused."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        if (module, name) not in ARRAY_PARTS:
+            raise Rejected(
+                "bad_weight", f"the weight file names {module}.{name}; only numpy arrays are accepted"
+            )
+        if name == "_reconstruct":
+            return np.empty(0).__reduce__()[0]
+        return getattr(np, name)
+
+
+def read_array_pickle(path: Path) -> dict[str, Any]:
+    """Read nested dictionaries of numpy arrays; `Rejected("bad_weight")` for a file that holds anything else."""
+    with path.open("rb") as stream:
+        try:
+            tree = _ArrayUnpickler(stream).load()
+        except (pickle.UnpicklingError, EOFError, ValueError, TypeError, AttributeError, IndexError) as error:
+            raise Rejected(
+                "bad_weight", f"{path.name} is no pickle of numpy arrays; delete it and retry"
+            ) from error
+    return cast(dict[str, Any], tree)
+
+
+def weights_hash(name: str) -> str:
+    """The sha256 of a weight that is present, for the record."""
+    return sha256_of(resolve(name))

@@ -1,0 +1,157 @@
+"""What the benchmark reads and writes: cases in, scores and runs out; all frozen, one JSON codec."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from datapipe.records import Sample, Seconds
+
+RUN_SCHEMA = "avatarsync-run/1"
+GROUND_TRUTH = "ground truth"
+"""The row that every table starts with: the reference videos scored against themselves."""
+
+Direction = Literal["higher", "lower", "target"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """One held-out clip: what every system had to make."""
+
+    key: str
+    video: Path
+    """Ground truth, with sound."""
+    picture: Path | None = None
+    """The reference picture that the systems were given."""
+    sample: Sample | None = None
+    """Phonemes and origin, when the clip came out of a shard."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timing:
+    """How long one system took for one clip, as it wrote it into timing.json."""
+
+    seconds: Seconds
+    media_seconds: Seconds
+    num_frames: int
+    first_frame_seconds: Seconds | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class System:
+    """A folder with one video per case."""
+
+    name: str
+    folder: Path
+    load_seconds: Seconds | None = None
+    timings: dict[str, Timing] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Protocol:
+    """Everything a score depends on besides the videos; its hash decides what may share a column."""
+
+    settings: tuple[tuple[str, str | int | float | bool], ...]
+
+    @property
+    def hash(self) -> str:
+        """Twelve hexadecimal digits of the settings' sha256."""
+        text = json.dumps(dict(self.settings), sort_keys=True, ensure_ascii=False)
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def protocol(**settings: str | int | float | bool) -> Protocol:
+    """Freeze named settings; their order does not matter."""
+    return Protocol(tuple(sorted(settings.items())))
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A number with its 95 % interval; None where no interval can be given."""
+
+    value: float
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MetricInfo:
+    """A metric as a run records it: enough to read the table without our code."""
+
+    name: str
+    title: str
+    unit: str
+    direction: Direction
+    target: float | None
+    about: str
+    protocol: dict[str, Any]
+    protocol_hash: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Score:
+    """One cell of the table. No value is `None` with a reason, never 0."""
+
+    metric: str
+    value: float | None
+    low: float | None = None
+    high: float | None = None
+    num_ok: int
+    num_total: int
+    failures: dict[str, str]
+    """Case key to the reason why it has no value."""
+    per_clip: dict[str, float]
+    not_measured: str | None = None
+    """Why nobody has a value: weights that are not here, or a metric that does not apply to this row."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SystemRun:
+    """One row of the table."""
+
+    name: str
+    scores: tuple[Score, ...]
+    videos: dict[str, str]
+    """Case key to the sha256 of the video that was scored."""
+    notes: dict[str, str]
+    """Case key to what was done to make the video comparable (resized, trimmed)."""
+    load_seconds: Seconds | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Difference:
+    """System minus baseline over the clips that both have, with a paired interval."""
+
+    metric: str
+    system: str
+    baseline: str
+    value: float
+    low: float | None
+    high: float | None
+    num_clips: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """A finished evaluation; tables are rendered from it and never typed."""
+
+    created: str
+    reference: dict[str, str]
+    """Case key to the sha256 of its ground-truth video."""
+    metrics: tuple[MetricInfo, ...]
+    systems: tuple[SystemRun, ...]
+    differences: tuple[Difference, ...]
+    weights: dict[str, str]
+    """Registry name to sha256 of every weight that was used."""
+    environment: dict[str, str]
+    seconds: dict[str, float]
+    """Seconds of computing per metric and stage, summed over workers."""
+    schema: str = RUN_SCHEMA
+
+    @property
+    def reference_hash(self) -> str:
+        """Names the set of ground-truth videos; runs on different sets never share a table."""
+        return hashlib.sha256(json.dumps(self.reference, sort_keys=True).encode()).hexdigest()[:12]
