@@ -45,6 +45,27 @@ class CropConfig:
     """The same for its scale and turn, which a head changes more slowly."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Cropped:
+    """The face crop of every frame of a clip."""
+
+    frames_THW3: Image
+    matrices_T23: NDArray[np.float64]
+    """Maps from source pixels to crop pixels."""
+    landmarks_TK2: Floats
+    """In pixels of the crop."""
+
+
+def crop_face(frames_THW3: Image, landmarks_TK2: Floats, config: CropConfig = CropConfig()) -> Cropped:
+    """Cut the face that the landmarks (source pixels) outline out of every frame."""
+    matrices_T23 = fit_matrices(landmarks_TK2, config)
+    return Cropped(
+        frames_THW3=crop_frames(frames_THW3, matrices_T23, config.size),
+        matrices_T23=matrices_T23,
+        landmarks_TK2=to_crop(landmarks_TK2, matrices_T23),
+    )
+
+
 def fit_matrices(landmarks_TK2: Floats, config: CropConfig = CropConfig()) -> NDArray[np.float64]:
     """Find the (T, 2, 3) maps from source pixels to crop pixels, steady over time."""
     target_K2 = _template(config)

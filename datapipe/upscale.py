@@ -12,8 +12,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from .crop import warp
+from .crop import Cropped, warp
 from .faces import Floats, Image, embed, face_of, session
+from .records import Keyframe
 
 SMALLEST = 16
 """Pixels below which the network's picture has no face to work with."""
@@ -34,44 +35,68 @@ class UpscaleConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Upscaled:
-    """Enhanced frames and how well they kept the person."""
+class Enhanced:
+    """The pictures of a sample after super-resolution."""
 
-    frames_THW3: Image
-    cosines_T: Floats
-    """Identity cosine to the original, by frame; empty when nothing was enhanced."""
-    refused: int
-    """Frames that kept the original because the identity drifted."""
+    video_THW3: Image
+    stills_KHW3: Image
+    """One frame per keyframe."""
+    replaces_video: bool
+    """True when `video_THW3` is no longer the plain crop."""
+    cosines_N: Floats
+    """Identity cosine of every enhanced frame to its original; empty when nothing was enhanced."""
     note: str
     """What was done, in words."""
 
 
-def upscale(
+def enhance(
     frames_THW3: Image,
-    matrices_T23: NDArray[Any],
-    crops_THW3: Image,
-    landmarks_TK2: Floats,
+    cropped: Cropped,
+    keyframes: tuple[Keyframe, ...],
     config: UpscaleConfig = UpscaleConfig(),
-) -> Upscaled:
-    """Enhance crops of (T, H, W, 3) source frames; `landmarks_TK2` are in pixels of the crop.
+) -> Enhanced:
+    """Enhance the crops of keyframes, or of all frames, from the (T, H, W, 3) source frames.
 
     Raises `Rejected("missing_weight")` without the network: there is no fall-back to another backend.
     """
+    picked = [keyframe.frame for keyframe in keyframes]
     if config.backend == "none":
-        return Upscaled(frames_THW3=crops_THW3, cosines_T=np.zeros(0, np.float32), refused=0, note="none")
-    size = crops_THW3.shape[1]
-    enhanced, cosines, refused = crops_THW3.copy(), np.zeros(len(crops_THW3), np.float32), 0
-    for index, crop in enumerate(crops_THW3):
-        better = _enhance(frames_THW3[index], matrices_T23[index], size, config)
-        face = face_of(landmarks_TK2[index])
-        cosines[index] = float(embed(crop, face) @ embed(better, face))
-        if cosines[index] >= config.min_cosine:
-            enhanced[index] = better
-        else:
-            refused += 1
-    note = f"{config.backend} x {len(crops_THW3)} frames, identity cosine {cosines.mean():.2f} mean"
-    note += f", {cosines.min():.2f} least; {refused} kept as they were because the face changed"
-    return Upscaled(frames_THW3=enhanced, cosines_T=cosines, refused=refused, note=note)
+        crops = cropped.frames_THW3
+        nothing = np.zeros(0, np.float32)
+        return Enhanced(
+            video_THW3=crops, stills_KHW3=crops[picked], replaces_video=False, cosines_N=nothing, note="none"
+        )
+    everything = config.scope == "all"
+    wanted = range(len(frames_THW3)) if everything else sorted(set(picked))
+    better_THW3 = cropped.frames_THW3.copy()
+    cosines = []
+    for index in wanted:
+        better_THW3[index], cosine = _checked(frames_THW3[index], cropped, index, config)
+        cosines.append(cosine)
+    return Enhanced(
+        video_THW3=better_THW3 if everything else cropped.frames_THW3,
+        stills_KHW3=better_THW3[picked],
+        replaces_video=everything,
+        cosines_N=np.array(cosines, np.float32),
+        note=_note(cosines, config),
+    )
+
+
+def _note(cosines: list[float], config: UpscaleConfig) -> str:
+    refused = sum(cosine < config.min_cosine for cosine in cosines)
+    return (
+        f"{config.backend} on {len(cosines)} frames: identity cosine {np.mean(cosines):.2f} mean, "
+        f"{min(cosines):.2f} least; {refused} kept as they were because the face changed"
+    )
+
+
+def _checked(image_HW3: Image, cropped: Cropped, index: int, config: UpscaleConfig) -> tuple[Image, float]:
+    """Enhance one crop; give the original back when it shows another person afterwards."""
+    plain = cropped.frames_THW3[index]
+    better = _enhance(image_HW3, cropped.matrices_T23[index], plain.shape[0], config)
+    face = face_of(cropped.landmarks_TK2[index])
+    cosine = float(embed(plain, face) @ embed(better, face))
+    return (better if cosine >= config.min_cosine else plain), cosine
 
 
 def _enhance(image_HW3: Image, matrix_23: NDArray[Any], size: int, config: UpscaleConfig) -> Image:

@@ -8,8 +8,10 @@ from pathlib import Path
 from ..media import probe, read_audio
 from ..records import Clip, Rejected, Seconds
 from ..segment import segments
-from .found import Found, Report, SourceConfig
+from .found import Found, Report, SourceConfig, Unusable
 
+LONGEST_WITH_TEXT: Seconds = 30.0
+"""A transcript cannot be cut without knowing its times, so its video has to be short enough as it is."""
 SUFFIXES = {".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v", ".mpg", ".mpeg", ".ts", ".wmv", ".flv"}
 
 
@@ -49,6 +51,11 @@ def folder_doctor(root: Path) -> Report:
 def _of_video(root: Path, path: Path, name: str, config: SourceConfig) -> list[Found]:
     transcript = path.with_suffix(".txt")
     text = transcript.read_text(encoding="utf-8-sig", errors="replace").strip() if transcript.exists() else ""
+    if text and _duration(path) > LONGEST_WITH_TEXT:
+        message = (
+            f"{path.name} is longer than {LONGEST_WITH_TEXT:.0f} s; cut it, or take {transcript.name} away"
+        )
+        return [Unusable(id=name, reason="bad_input", message=message)]
     spans = [(0.0, None)] if text else _spans(path, config)
     parent = path.parent.relative_to(root).as_posix()
     return [
@@ -64,6 +71,13 @@ def _of_video(root: Path, path: Path, name: str, config: SourceConfig) -> list[F
         )
         for number, (start, end) in enumerate(spans)
     ]
+
+
+def _duration(path: Path) -> Seconds:
+    try:
+        return probe(path).duration
+    except Rejected:
+        return 0.0
 
 
 def _spans(path: Path, config: SourceConfig) -> list[tuple[Seconds, Seconds | None]]:

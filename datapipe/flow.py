@@ -1,0 +1,53 @@
+"""READ FIRST. One clip, from raw video to a finished sample.
+
+Every line is a stage: a pure function of what came before, its config last. `call` decides how a stage is
+run: here and now in tests, timed and watched by `run.py`. A clip that cannot go on raises `Rejected`; any
+other exception is a bug and ends this clip alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import ParamSpec, Protocol, TypeVar
+
+from .align import align
+from .config import BuildConfig
+from .crop import crop_face
+from .decode import decode
+from .keyframes import choose_keyframes
+from .media import probe
+from .pack import Packed, Said, Seen, pack
+from .records import Clip
+from .track import track_speaker
+from .understand import understand
+from .upscale import enhance
+
+P = ParamSpec("P")
+ResultT = TypeVar("ResultT")
+
+
+class Call(Protocol):
+    """How a stage is run."""
+
+    def __call__(self, stage: Callable[P, ResultT], *args: P.args, **kwargs: P.kwargs) -> ResultT:
+        """Run the stage on its arguments and give its result."""
+
+
+def run_here(stage: Callable[P, ResultT], *args: P.args, **kwargs: P.kwargs) -> ResultT:
+    """Call a stage in this process, as it is."""
+    return stage(*args, **kwargs)
+
+
+def flow(clip: Clip, config: BuildConfig, call: Call = run_here) -> Packed:
+    """Turn one clip into a sample; decodes once, encodes once, writes nothing."""
+    facts = call(probe, clip.video)
+    raw = call(decode, clip, config.decode)
+    transcript = call(understand, clip, raw.audio, config.transcribe)
+    phonemes = call(align, raw.audio, transcript, config.align)
+    keyframes = call(choose_keyframes, phonemes, len(raw.frames_THW3), config.keyframes)
+    speaker = call(track_speaker, raw.frames_THW3, raw.audio, clip.crop_hint, config.track)
+    cropped = call(crop_face, raw.frames_THW3, speaker.face.landmarks_TK2, config.crop)
+    enhanced = call(enhance, raw.frames_THW3, cropped, keyframes, config.upscale)
+    said = Said(transcript=transcript, phonemes=phonemes, keyframes=keyframes)
+    seen = Seen(speaker=speaker, cropped=cropped, enhanced=enhanced)
+    return call(pack, clip, facts, raw, said, seen, config)

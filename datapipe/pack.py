@@ -1,0 +1,127 @@
+"""Put everything known about a clip into one record and its media files."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from . import phonemes as inventory
+from .cache import hash_once
+from .config import BuildConfig
+from .crop import Cropped
+from .decode import Decoded
+from .faces import Image
+from .media import FPS, wav_bytes, write_video
+from .quality import picture_columns, sound_columns
+from .records import Clip, Keyframe, Phoneme, Probe, Sample, Transcript, to_json
+from .shards import ORIGINAL, escape_key, npy_bytes
+from .splits import assign
+from .track import Speaker
+from .upscale import Enhanced
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Said:
+    """What is said in a clip, and when."""
+
+    transcript: Transcript
+    phonemes: tuple[Phoneme, ...]
+    keyframes: tuple[Keyframe, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Seen:
+    """Who is seen in a clip, and the pictures of it."""
+
+    speaker: Speaker
+    cropped: Cropped
+    enhanced: Enhanced
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Packed:
+    """A finished sample: the record and the members of a shard by suffix."""
+
+    meta: Sample
+    members: dict[str, bytes]
+
+
+def pack(clip: Clip, facts: Probe, raw: Decoded, said: Said, seen: Seen, config: BuildConfig) -> Packed:
+    """Measure the quality, write the record and encode the media."""
+    meta = Sample(
+        key=escape_key(clip.id),
+        id=clip.id,
+        source=clip.source,
+        speaker=clip.speaker,
+        language=said.transcript.language,
+        split=assign(clip, config.split),
+        text=said.transcript.text,
+        text_origin=said.transcript.origin,
+        licence=clip.licence,
+        fps=FPS,
+        num_frames=len(raw.frames_THW3),
+        size=config.crop.size,
+        duration=raw.duration,
+        phonemes=said.phonemes,
+        keyframes=said.keyframes,
+        probe=facts,
+        quality=_quality(raw, said, seen),
+        notes=_notes(said, seen, config),
+        lineage=_lineage(clip),
+    )
+    return Packed(meta=meta, members=_members(meta, raw, seen))
+
+
+def _members(meta: Sample, raw: Decoded, seen: Seen) -> dict[str, bytes]:
+    members = {
+        "video.mp4": _mp4(seen.enhanced.video_THW3),
+        "keyframes.mp4": _mp4(seen.enhanced.stills_KHW3, keyframes_only=True),
+        "audio.wav": wav_bytes(raw.audio),
+        "landmarks.npy": npy_bytes(seen.cropped.landmarks_TK2),
+        "meta.json": to_json(meta).encode("utf-8"),
+    }
+    if seen.enhanced.replaces_video:
+        members[ORIGINAL] = _mp4(seen.cropped.frames_THW3)
+    return members
+
+
+def _mp4(frames_THW3: Image, keyframes_only: bool = False) -> bytes:
+    with tempfile.TemporaryDirectory(prefix="avatarsync.") as folder:
+        path = Path(folder) / "frames.mp4"
+        write_video(path, frames_THW3, keyframes_only=keyframes_only)
+        return path.read_bytes()
+
+
+def _quality(raw: Decoded, said: Said, seen: Seen) -> dict[str, float]:
+    height, width = raw.frames_THW3.shape[1:3]
+    cropped = seen.cropped
+    columns = picture_columns(seen.speaker.face, cropped.frames_THW3, cropped.matrices_T23, (width, height))
+    columns |= sound_columns(raw.audio, said.phonemes, raw.difference)
+    if len(seen.enhanced.cosines_N):
+        columns["upscale_cosine"] = float(seen.enhanced.cosines_N.mean())
+    return {name: round(value, 4) for name, value in columns.items()}
+
+
+def _notes(said: Said, seen: Seen, config: BuildConfig) -> dict[str, str]:
+    detector = config.track.detector
+    return {
+        "asr": said.transcript.origin,
+        "align": f"pocketsphinx, {inventory.VERSION}",
+        "detector": f"scrfd-500m at {detector.detector_size} px, 2d106det",
+        "speaker": seen.speaker.chosen_by,
+        "crop": f"eyes at {config.crop.eyes_at:.2f}, {config.crop.eye_distance:.2f} of the side apart",
+        "upscale": seen.enhanced.note,
+    }
+
+
+def _lineage(clip: Clip) -> dict[str, str]:
+    lineage = {
+        "video": clip.video.name,
+        "video_sha256": hash_once(clip.video),
+        "start": f"{clip.start:g}",
+        "end": "" if clip.end is None else f"{clip.end:g}",
+    }
+    if clip.audio is not None:
+        lineage |= {"audio": clip.audio.name, "audio_sha256": hash_once(clip.audio)}
+    return lineage
