@@ -24,8 +24,8 @@ class SampleConfig:
     """Lower end of the speech in a Mandarin clip, without the pauses around it."""
     longest_clip: Seconds = 2.6
     """Upper end for sentences put together from phrases; whole recordings may be longer."""
-    articulation: float = 0.75
-    """How far the jaw opens: 1 is a shout, 0.6 to 0.8 normal speech."""
+    articulation: float = 0.9
+    """How far the jaw opens: 0.6 is quiet speech, 1 a loud one."""
     head_motion: float = 0.7
     """Amplitude of the head's sway; 1 is the most that still looks natural."""
     portraits: Path | None = None

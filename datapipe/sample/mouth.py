@@ -35,7 +35,7 @@ def read_palette(image_HW3: Image, mesh_478_3: Points, open_smile: bool) -> Pale
     return Palette(
         cavity=lip * (0.12, 0.065, 0.07) + (7.0, 3.0, 3.0),
         tongue=lip * (0.62, 0.50, 0.52),
-        teeth=np.clip(1.05 * skin + 25.0, 110.0, 205.0).mean() * np.array([1.0, 0.94, 0.84]),
+        teeth=np.clip(1.1 * skin + 35.0, 120.0, 225.0).mean() * np.array([1.04, 0.97, 0.86]),
         open_smile=open_smile,
     )
 

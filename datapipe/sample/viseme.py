@@ -79,7 +79,8 @@ PINYIN: dict[str, tuple[str, ...]] = {
     "e": ("E",),
     "ê": ("EH",),
     "i": ("IY",),
-    "-i": ("S",),
+    "ir": ("SH",),
+    "iz": ("S",),
     "u": ("UW",),
     "v": ("YU",),
     "er": ("ER",),
@@ -114,20 +115,10 @@ PINYIN: dict[str, tuple[str, ...]] = {
     "van": ("YU", "EH", "T"),
     "vn": ("YU", "T"),
 }
-SPELLINGS = {
-    "iu": "iou",
-    "ui": "uei",
-    "un": "uen",
-    "ii": "-i",
-    "iii": "-i",
-    "ue": "ve",
-    "ng": "eng",
-    "n": "en",
-}
-"""Other ways in which pinyin finals are written."""
-RHOTIC_STEMS = {"i": "i", "iz": "-i", "a": "a"}
-"""Finals under erhua, without the r."""
+RHOTIC_STEMS = {"ue": "uei", "va": "van"}
+"""Finals whose rhotic form is not written as the final and an r."""
 SPLITS = {1: (1.0,), 2: (0.6, 0.4), 3: (0.25, 0.45, 0.3)}
+"""How a phoneme's time is shared among its shapes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,12 +136,13 @@ def shapes_of(symbol: str) -> tuple[str, ...]:
         return (SILENCE,)
     if symbol in ARPABET:
         return ARPABET[symbol]
-    plain = symbol.removeprefix("zh:").replace("ü", "v")
-    if plain in PINYIN:
-        return PINYIN[plain]
-    if plain in SPELLINGS:
-        return PINYIN[SPELLINGS[plain]]
-    return (*PINYIN[RHOTIC_STEMS[plain.removesuffix("r")]], "ER") if plain.endswith("r") else PINYIN[plain]
+    if symbol in PINYIN:
+        return PINYIN[symbol]
+    if not symbol.endswith("r"):
+        raise KeyError(f"no mouth shape for phoneme `{symbol}`")
+    stem = symbol.removesuffix("r")
+    shapes = PINYIN[RHOTIC_STEMS.get(stem, stem)]
+    return (*(shapes[:-1] or shapes), "ER")
 
 
 def mouth_units(phonemes: Sequence[Phoneme]) -> list[Unit]:
