@@ -133,6 +133,23 @@ def write_video(  # noqa: PLR0913 - one call says all that the file will be
             _encode_sound(out, sound, audio)
 
 
+def mux(path: Path, video: bytes, audio: NDArray[np.float32]) -> None:
+    """Join an mp4's pictures, copied as they are encoded, with sound; whole or not at all."""
+    options = {"movflags": "+faststart+use_metadata_tags", "fflags": "+bitexact"}
+    with (
+        _opened(video) as source,
+        publish(path) as temporary,
+        av.open(str(temporary), "w", format="mp4", options=options) as out,
+    ):
+        pictures = _video_stream(source, path.name)
+        copied, sound = out.add_stream_from_template(pictures), _add_sound(out)
+        for packet in source.demux(pictures):
+            if packet.dts is not None:
+                packet.stream = copied
+                out.mux(packet)
+        _encode_sound(out, sound, audio)
+
+
 def wav_bytes(audio: NDArray[np.float32]) -> bytes:
     """Serialise 16 kHz mono sound as a 16-bit PCM WAV file."""
     buffer = io.BytesIO()

@@ -1,0 +1,229 @@
+"""`avatarsync data`: build, inspect and export shards."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import tyro
+
+from .console import DONE, DONE_WITH_REJECTS, FAILED, WRONG_USE, emit, guarded, say
+from .records import Rejected, to_dict
+
+ArgumentsT = TypeVar("ArgumentsT")
+Command = Callable[[list[str], str], int]
+EXAMPLES = """examples:
+  avatarsync data sample raw
+  avatarsync data doctor --source cmlr --root raw/cmlr
+  avatarsync data build --source cmlr --root raw/cmlr --out shards/cmlr --cluster local --workers 8
+  avatarsync data build --source folder --root clips --out shards/own --upscale.backend realesrgan
+  avatarsync data build --source cmlr --root raw/cmlr --out shards/cmlr --retry not_aligned
+  avatarsync data stats --shards shards/cmlr --json
+  avatarsync data preview --shards shards/cmlr --out preview.html
+  avatarsync data export --shards shards/cmlr --split test --out cases"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DoctorArguments:
+    """Compare a download with its own lists, without decoding it."""
+
+    source: Literal["cmlr", "hdtf", "folder"]
+    """Layout of the corpus."""
+    root: Path
+    """Folder of the download."""
+    json: bool = False
+    """Write the result to stdout as JSON."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShardsArguments:
+    """Read a folder of shards."""
+
+    shards: Path
+    """Folder that `build` wrote."""
+    json: bool = False
+    """Write the result to stdout as JSON."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PreviewArguments:
+    """Draw samples: keyframes with their phonemes over the sound's wave."""
+
+    shards: Path
+    """Folder that `build` wrote."""
+    out: Path
+    """A .png, or an .html page with sound."""
+    split: str | None = None
+    """Only this split."""
+    key: str | None = None
+    """Only this sample."""
+    count: int = 12
+    """At most so many."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExportArguments:
+    """Take samples out as KEY.mp4 (with sound), KEY.png (frame 0), KEY.wav and KEY.json."""
+
+    shards: Path
+    """Folder that `build` wrote."""
+    out: Path
+    """Folder for the files."""
+    split: str | None = None
+    """Only this split; left out, all."""
+    limit: int | None = None
+    """At most so many."""
+
+
+def sample(argv: list[str], prog: str) -> int:
+    """Write the embedded sample corpora."""
+    from .arguments import SampleArguments
+    from .sample import make_sample
+
+    arguments = _read(SampleArguments, argv, prog)
+    report = make_sample(arguments.out, arguments.config)
+    emit(json.dumps(to_dict(report), ensure_ascii=False, sort_keys=True))
+    return DONE
+
+
+def build(argv: list[str], prog: str) -> int:
+    """Turn a corpus into shards."""
+    from .arguments import BuildArguments
+    from .run import build as run_build
+
+    arguments = _read(BuildArguments, argv, prog)
+    report = run_build(arguments.source, arguments.root, arguments.out, arguments.settings, arguments.run)
+    counts = report.counts
+    say(f"{counts.sentence()} [{report.seconds:.1f} s]")
+    if arguments.json:
+        facts = to_dict(counts) | {"out": str(arguments.out), "seconds": round(report.seconds, 3)}
+        emit(json.dumps(facts, sort_keys=True))
+    else:
+        emit(str(arguments.out / "manifest.json"))
+    if counts.rejected or counts.failed:
+        say(f"why, clip by clip: {arguments.out / 'ledger.jsonl'}")
+    return DONE_WITH_REJECTS if counts.rejected or counts.failed else DONE
+
+
+def plan(argv: list[str], prog: str) -> int:
+    """Say what a build would do, without doing it."""
+    from .arguments import BuildArguments
+    from .run import plan as run_plan
+
+    arguments = _read(BuildArguments, argv, prog)
+    found = run_plan(arguments.source, arguments.root, arguments.out, arguments.settings, arguments.run)
+    if arguments.json:
+        emit(json.dumps(found, ensure_ascii=False, sort_keys=True))
+        return DONE
+    for verdict, ids in found.items():
+        emit(f"{verdict:<9} {len(ids):>6}   {', '.join(ids[:3])}{' ...' if len(ids) > 3 else ''}")
+    return DONE
+
+
+def doctor(argv: list[str], prog: str) -> int:
+    """Compare a download with its lists."""
+    from .sources import DOCTORS
+
+    arguments = _read(DoctorArguments, argv, prog)
+    if not arguments.root.is_dir():
+        raise Rejected("bad_input", f"{arguments.root} is not a folder; give the one that holds the download")
+    report = DOCTORS[arguments.source](arguments.root)
+    lines = [f"{report.present} of {report.expected} present", *report.notes]
+    lines += [f"missing: {name}" for name in report.missing] + [f"broken: {name}" for name in report.broken]
+    emit(
+        json.dumps(to_dict(report), ensure_ascii=False, sort_keys=True)
+        if arguments.json
+        else "\n".join(lines)
+    )
+    return DONE_WITH_REJECTS if report.missing or report.broken else DONE
+
+
+def verify(argv: list[str], prog: str) -> int:
+    """Check shards against their manifest."""
+    from .manifest import verify as find_problems
+
+    arguments = _read(ShardsArguments, argv, prog)
+    problems = find_problems(arguments.shards)
+    lines = list(problems) or ["sound: every shard has its sha256, every sample its members and schema"]
+    emit(json.dumps({"problems": problems}) if arguments.json else "\n".join(lines))
+    return FAILED if problems else DONE
+
+
+def stats(argv: list[str], prog: str) -> int:
+    """Show counts and the spread of the quality columns."""
+    from .manifest import read_manifest
+    from .stats import read_metas, summarise, table
+
+    arguments = _read(ShardsArguments, argv, prog)
+    manifest = read_manifest(arguments.shards)
+    facts = summarise(read_metas(arguments.shards))
+    facts |= {"rejected": manifest.rejected, "failed": manifest.failed}
+    emit(json.dumps(facts, ensure_ascii=False, sort_keys=True) if arguments.json else table(facts))
+    return DONE
+
+
+def preview(argv: list[str], prog: str) -> int:
+    """Draw a contact sheet or a page."""
+    from .preview import write_preview
+
+    arguments = _read(PreviewArguments, argv, prog)
+    shown = write_preview(arguments.shards, arguments.out, arguments.split, arguments.count, arguments.key)
+    say(f"{shown} samples")
+    emit(str(arguments.out))
+    return DONE
+
+
+def export(argv: list[str], prog: str) -> int:
+    """Take samples out as plain files."""
+    from .export import export_cases
+
+    arguments = _read(ExportArguments, argv, prog)
+    keys = export_cases(arguments.shards, arguments.split, arguments.out, arguments.limit)
+    say(f"{len(keys)} samples")
+    emit(str(arguments.out))
+    return DONE
+
+
+COMMANDS: dict[str, Command] = {
+    "sample": sample,
+    "plan": plan,
+    "doctor": doctor,
+    "build": build,
+    "verify": verify,
+    "stats": stats,
+    "preview": preview,
+    "export": export,
+}
+
+
+def main(argv: list[str]) -> int:
+    """Run one data command and return its exit code."""
+    if not argv or argv[0] in ("-h", "--help"):
+        emit(_usage())
+        return DONE if argv else WRONG_USE
+    if argv[0] not in COMMANDS:
+        say(f"error: unknown command `{argv[0]}`; known: {', '.join(COMMANDS)}")
+        return WRONG_USE
+    command = COMMANDS[argv[0]]
+    try:
+        return guarded(lambda: command(argv[1:], f"avatarsync data {argv[0]}"))
+    except SystemExit as error:  # how tyro ends after a usage error or --help
+        return error.code if isinstance(error.code, int) else WRONG_USE
+
+
+def _read(kind: type[ArgumentsT], argv: list[str], prog: str) -> ArgumentsT:
+    parsed: Any = tyro.cli(kind, args=argv, prog=prog)
+    return parsed  # type: ignore[no-any-return]
+
+
+def _usage() -> str:
+    rows = "\n".join(f"  {name:<9} {(command.__doc__ or '').strip()}" for name, command in COMMANDS.items())
+    return f"usage: avatarsync data COMMAND ...\n\n{rows}\n\n{EXAMPLES}"
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

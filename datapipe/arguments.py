@@ -1,0 +1,62 @@
+"""The arguments of the commands that need the stages' settings; kept apart, so that the others start fast."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+
+from .config import BuildConfig
+from .records import Rejected
+from .run import RunConfig
+from .sample import SampleConfig
+
+LANGUAGES = ("en", "zh")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SampleArguments:
+    """Write the embedded sample corpora."""
+
+    out: tyro.conf.Positional[Path]
+    """Folder for the corpora; it gets `cmlr`, `hdtf` and `answers`."""
+    config: Annotated[SampleConfig, tyro.conf.arg(name="")] = field(default_factory=SampleConfig)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BuildArguments:
+    """Turn a corpus into shards, a ledger and a manifest."""
+
+    source: Literal["cmlr", "hdtf", "folder"]
+    """Layout of the corpus."""
+    root: Path
+    """Folder of the download; it is never written to."""
+    out: Path
+    """Folder for the shards."""
+    size: int | None = None
+    """Side of the square frames in pixels (even); short for --crop.size."""
+    language: str | None = None
+    """Language of a folder's clips (en, zh); left out, it is recognised."""
+    json: bool = False
+    """Write the result to stdout as JSON."""
+    run: Annotated[RunConfig, tyro.conf.arg(name="")] = field(default_factory=RunConfig)
+    config: Annotated[BuildConfig, tyro.conf.arg(name="")] = field(default_factory=BuildConfig)
+
+    @property
+    def settings(self) -> BuildConfig:
+        """The settings with the short options worked in; `Rejected` when one makes no sense."""
+        size = self.config.crop.size if self.size is None else self.size
+        if size < 32 or size % 2:
+            raise Rejected("bad_input", f"--size {size} must be even and at least 32")
+        if self.language is not None and self.language not in LANGUAGES:
+            known = ", ".join(LANGUAGES)
+            raise Rejected(
+                "unknown_language", f"--language {self.language} cannot be aligned; known: {known}"
+            )
+        return replace(
+            self.config,
+            crop=replace(self.config.crop, size=size),
+            source=replace(self.config.source, language=self.language or self.config.source.language),
+        )
