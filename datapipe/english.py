@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+import unicodedata
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
+
+from . import letters
+from .numerals import spell_english
 
 ARPABET = (
     *("AA", "AE", "AH", "AO", "AW", "AY", "B", "CH", "D", "DH", "EH", "ER", "EY", "F", "G", "HH", "IH", "IY"),
@@ -35,19 +38,72 @@ def dictionary() -> dict[str, tuple[Phones, ...]]:
     return {word: tuple(dict.fromkeys(readings)) for word, readings in entries.items()}
 
 
-def spoken_words(text: str) -> Iterator[str]:
-    """Lower-case words in the order they are said."""
-    yield from _WORD.findall(text.lower().replace("’", "'"))
+_TITLES = {
+    **{"mr": "mister", "mrs": "missus", "ms": "miz", "dr": "doctor", "st": "saint", "vs": "versus"},
+    **{"jr": "junior", "sr": "senior", "prof": "professor", "gov": "governor", "sen": "senator"},
+    **{"gen": "general", "capt": "captain", "col": "colonel", "lt": "lieutenant"},
+}
+_ABBREVIATION = re.compile(rf"\b({'|'.join(_TITLES)})\.", re.IGNORECASE)
+_NUMBER_SIGN = re.compile(r"\bNo\.\s*(?=\d)|#(?=\d)")
+_INITIALS = re.compile(r"\b(?:[A-Za-z]\.){2,}|\b[A-Z]+(?:&[A-Z]+)+")
+_CAPITALS = re.compile(r"\b[A-Z]{2,5}\b")
+_SIGNS = {"&": " and ", "@": " at ", "+": " plus ", "=": " equals ", "°": " degrees ", "’": "'"}
+
+
+def spoken_words(text: str) -> list[str]:
+    """Give the lower-case words as they are said: numbers, titles, initials and signs spelled out."""
+    text = _NUMBER_SIGN.sub(" number ", text)
+    text = _ABBREVIATION.sub(lambda match: f" {_TITLES[match[1].lower()]} ", text)
+    text = _INITIALS.sub(lambda match: " ".join(each for each in match[0] if each.isalpha()), text)
+    if text != text.upper():
+        text = _CAPITALS.sub(_letters_or_word, text)
+    text = spell_english(text)
+    for sign, said in _SIGNS.items():
+        text = text.replace(sign, said)
+    plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()
+    return _WORD.findall(plain.lower())
+
+
+def _letters_or_word(match: re.Match[str]) -> str:
+    """Spell out an acronym unless the dictionary says it as a word (NATO)."""
+    return match[0] if match[0].lower() in dictionary() else " ".join(match[0])
 
 
 def pronounce(word: str) -> tuple[tuple[Phones, ...], bool]:
-    """Give the readings of a word and whether they are guessed."""
-    known = dictionary().get(word) or dictionary().get(word.strip("'"))
+    """Give the readings of a lower-case word, the usual one first, and whether they are guessed.
+
+    Order: dictionary, dictionary + possessive, two dictionary words written as one, letter-to-sound rules.
+    """
+    known = _known(word)
     if known:
         return known, False
-    return (_spell(word),), True
+    if word.endswith("'s") and len(word) > 2:
+        stems, guessed = pronounce(word[:-2])
+        return tuple(stem + _possessive(stem) for stem in stems), guessed
+    word = word.strip("'")
+    halves = _compound(word)
+    if halves:
+        return (halves,), True
+    return (letters.pronounce(word) or ("AH",),), True
 
 
-def _spell(word: str) -> Phones:
-    letters = [dictionary()[f"{letter}."][0] for letter in word if letter.isalpha()]
-    return tuple(phone for phones in letters for phone in phones)
+def _known(word: str) -> tuple[Phones, ...]:
+    if word == "a":
+        return (("AH",), ("EY",))
+    return dictionary().get(word) or dictionary().get(word.strip("'")) or ()
+
+
+def _possessive(stem: Phones) -> Phones:
+    if stem[-1] in ("S", "Z", "SH", "ZH", "CH", "JH"):
+        return ("AH", "Z")
+    return ("S",) if stem[-1] in ("P", "T", "K", "F", "TH") else ("Z",)
+
+
+def _compound(word: str) -> Phones | None:
+    """Split where both halves are words of three letters or more, as evenly as possible."""
+    places = sorted(range(3, len(word) - 2), key=lambda cut: abs(2 * cut - len(word)))
+    for cut in places:
+        first, second = dictionary().get(word[:cut]), dictionary().get(word[cut:])
+        if first and second:
+            return first[0] + second[0]
+    return None

@@ -11,6 +11,8 @@ import re
 from dataclasses import dataclass, replace
 from typing import Any
 
+from .numerals import spell_mandarin
+
 INITIALS = (
     *("b", "p", "m", "f", "d", "t", "n", "l", "g", "k", "h", "j", "q", "x"),
     *("zh", "ch", "sh", "r", "z", "c", "s", "y", "w"),
@@ -129,13 +131,13 @@ class Pinyin:
 
 
 def syllables(text: str) -> tuple[Pinyin, ...]:
-    """Read Han characters, polyphones by their context; characters without a reading are left out.
+    """Read numbers and Han characters, polyphones by their context; what has no reading is left out.
 
     Source of the readings: pypinyin's phrase and character tables.
     """
     from pypinyin import Style, lazy_pinyin
 
-    han = "".join(each for each in text if is_han(each))
+    han = "".join(each for each in spell_mandarin(text) if is_han(each))
     spoken = lazy_pinyin(han, style=Style.TONE3, neutral_tone_with_five=True, errors=_unreadable)
     merged = merged_positions(han)
     found: list[Pinyin] = []
