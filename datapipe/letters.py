@@ -89,7 +89,7 @@ def _costs(counts: Counter[tuple[str, Phones]]) -> Costs:
 
 
 def best_path(word: str, phones: Phones, costs: Costs) -> Pairs | None:
-    """Give each letter zero to two of the phones, in order, at the least cost; None when they are too many."""
+    """Give each letter zero to two of the phones, in order, at the least cost; None if they are too many."""
     ways: list[dict[int, tuple[float, int]]] = [{0: (0.0, 0)}]
     for letter in word:
         reached: dict[int, tuple[float, int]] = {}
