@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import sys
+from typing import cast
 
 import tyro
 
 from datapipe.console import DONE, WRONG_USE, guarded
 
-from .commands import COMMANDS
+from .commands import COMMANDS, Command
 
 LIST_OPTIONS = ("--system", "--metrics", "--runs", "--ledger")
 """Options that take several values and may also be repeated."""
@@ -18,11 +19,11 @@ def main(argv: list[str]) -> int:
     """Run one subcommand and return its exit code."""
     try:
         command = tyro.extras.subcommand_cli_from_dict(
-            COMMANDS, prog="avatarsync bench", description=__doc__, args=merged(argv)
+            dict(COMMANDS), prog="avatarsync bench", description=__doc__, args=merged(argv)
         )
     except SystemExit as stop:
         return DONE if stop.code in (None, 0) else WRONG_USE
-    return guarded(command.execute)
+    return guarded(cast(Command, command).execute)
 
 
 def merged(argv: list[str]) -> list[str]:

@@ -1,7 +1,7 @@
 """Tables from runs. Scores share a column only if their protocols agree, a table only if their references do.
 
-Ranking goes by the metric's own direction. A system with failed clips stands behind all that have none: failing
-on the hard clips cannot win a place. Ground truth is shown, not ranked.
+Ranking goes by the metric's own direction. A system with failed clips stands behind all that have none:
+failing on the hard clips cannot win a place. Ground truth is shown, not ranked.
 """
 
 from __future__ import annotations
@@ -88,10 +88,10 @@ def heading(info: MetricInfo, columns: Sequence[MetricInfo]) -> str:
 
 def number(value: float) -> str:
     """Four significant digits, without exponents for what tables hold."""
-    if value != 0 and (abs(value) < 1e-3 or abs(value) >= 1e6):
+    if 1e-9 < abs(value) < 1e-3 or abs(value) >= 1e6:
         return f"{value:.2e}"
     digits = 3 if abs(value) < 10 else 2 if abs(value) < 100 else 1
-    return f"{value + 0.0:.{digits}f}"
+    return f"{value:.{digits}f}" if abs(value) > 1e-9 else "0.000"
 
 
 def cell(score: Score | None) -> str:
@@ -113,23 +113,23 @@ def markdown(runs: Sequence[Run]) -> str:
 
 
 def _markdown(table: Table) -> Iterator[str]:
-    yield f"{table.num_clips} clips, reference set `{table.reference_hash}`; mean with its 95 % interval over clips."
+    yield f"{table.num_clips} clips, reference set `{table.reference_hash}`; mean, 95 % interval over clips."
     yield ""
-    yield "| system | " + " | ".join(_escaped(heading(info, table.columns)) for info in table.columns) + " |"
+    yield "| system | " + " | ".join(escaped(heading(info, table.columns)) for info in table.columns) + " |"
     yield "|---" * (len(table.columns) + 1) + "|"
     for name, scores in table.rows:
         cells = []
         for info in table.columns:
             column = column_id(info)
-            text = _escaped(cell(scores.get(column)))
+            text = cell(scores.get(column))
             cells.append(f"**{text}**" if table.ranks[column].get(name) == 1 else text)
-        yield f"| {_escaped(name)} | " + " | ".join(cells) + " |"
+        yield f"| {escaped(name)} | " + " | ".join(cells) + " |"
 
 
-def _escaped(text: str) -> str:
+def escaped(text: str) -> str:
     """Keep names from becoming Markdown or HTML."""
     escaped = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace("\n", " ")
-    return "".join(f"\\{letter}" if letter in "|*_`\\" else letter for letter in escaped)
+    return "".join(f"\\{letter}" if letter in "|*_`[]\\" else letter for letter in escaped)
 
 
 def as_csv(runs: Sequence[Run]) -> str:

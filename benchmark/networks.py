@@ -68,13 +68,13 @@ def lpips_tower(frames_NHW3: NDArray[np.uint8]) -> list[Tensor]:
 
 
 def lpips_distances(first: list[Tensor], second: list[Tensor]) -> NDArray[np.float64]:
-    """LPIPS v0.1 alex per frame (N,): weighted squared differences of two towers, averaged over space, summed."""
+    """LPIPS v0.1 alex per frame (N,) of two towers: weighted squared differences, space averaged, summed."""
     with torch.inference_mode():
         return _distances(first, second, spatial=None).double().numpy()
 
 
 def lpips_spatial_mean(first_NCHW: Tensor, second_NCHW: Tensor) -> float:
-    """The variant of `lpips.LPIPS(spatial=True)` averaged, for inputs in [-1, 1]: only for published vectors."""
+    """The mean of `lpips.LPIPS(spatial=True)` for inputs in [-1, 1]: only for published vectors."""
     side = (first_NCHW.shape[2], first_NCHW.shape[3])
     with torch.inference_mode():
         return float(_distances(_tower(first_NCHW), _tower(second_NCHW), spatial=side).mean())
@@ -132,16 +132,14 @@ class _ArrayUnpickler(pickle.Unpickler):
 
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) not in ARRAY_PARTS:
-            raise Rejected(
-                "bad_weight", f"the weight file names {module}.{name}; only numpy arrays are accepted"
-            )
+            raise Rejected("bad_weight", f"a weight file names {module}.{name}; only arrays are accepted")
         if name == "_reconstruct":
             return np.empty(0).__reduce__()[0]
         return getattr(np, name)
 
 
 def read_array_pickle(path: Path) -> dict[str, Any]:
-    """Read nested dictionaries of numpy arrays; `Rejected("bad_weight")` for a file that holds anything else."""
+    """Read nested dictionaries of numpy arrays; `Rejected("bad_weight")` when a file holds anything else."""
     with path.open("rb") as stream:
         try:
             tree = _ArrayUnpickler(stream).load()

@@ -1,1 +1,29 @@
 """A static, offline report of a run: players, tables, curves and heat-maps in one folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from datapipe.files import write_text
+
+from .media import write_media
+from .page import page
+from .sheet import contact_sheet
+from .sources import Sources, read_curves, read_ledger
+from .summary import summary
+
+__all__ = ["Sources", "contact_sheet", "write_report"]
+
+SHEET_CASES = 2
+
+
+def write_report(sources: Sources, out: Path) -> Path:
+    """Write media, then index.md, and index.html last: when it is there, all that it shows is too."""
+    curves = read_curves(sources.train_log) if sources.train_log else ()
+    ledgers = tuple(read_ledger(folder) for folder in sources.ledgers)
+    cases = write_media(sources, out)
+    shown = [case.key for case in sources.cases if case.key in sources.run.reference][:SHEET_CASES]
+    contact_sheet(sources.cases, sources.systems, shown, out / "media" / "frames.png")
+    write_text(out / "index.md", summary(sources, curves, ledgers, "media/frames.png"))
+    write_text(out / "index.html", page(sources, cases, curves, ledgers))
+    return out / "index.html"

@@ -1,0 +1,151 @@
+"""The HTML page: everything that comes from outside is escaped, and a policy keeps scripts of others out."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from collections.abc import Sequence
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from ..headlines import Headline, headlines
+from ..leaderboard import Table, cell, column_id, heading, number, tables
+from ..records import GROUND_TRUTH, Run, Score
+from .charts import interval_chart, loss_chart
+from .sections import data, differences, failures, method
+from .sources import Curve, Ledger, Sources
+
+HERE = Path(__file__).parent
+CHARTED = (
+    "mouth_psnr",
+    "mouth_opening_r",
+    "psnr",
+    "ssim",
+    "lpips_alex",
+    "fid",
+    "csim_w600k_mbf",
+    "flicker_ratio",
+)
+
+
+def page(
+    sources: Sources, cases: list[dict[str, Any]], curves: Sequence[Curve], ledgers: Sequence[Ledger]
+) -> str:
+    """Put the page together."""
+    style, script = (HERE / name for name in ("style.css", "player.js"))
+    run = sources.run
+    parts = (
+        _head(sources.title, style.read_text(encoding="utf-8"), script.read_text(encoding="utf-8")),
+        _top(sources.title, run),
+        "<main>",
+        _headlines(headlines(run)),
+        _players(cases),
+        "".join(_leaderboard(table) for table in tables([run])),
+        differences(run),
+        failures(run),
+        data(ledgers),
+        _curves(curves),
+        method(run),
+        "</main>",
+        f'<script type="application/json" id="data">{_json({"cases": cases})}</script>',
+        f"<script>{script.read_text(encoding='utf-8')}</script>",
+        "</body></html>\n",
+    )
+    return "\n".join(part for part in parts if part)
+
+
+def _json(value: Any) -> str:
+    """JSON that cannot close the element it stands in."""
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    return (
+        text.replace("&", "\\u0026")
+        .replace("<", "\\u003c")
+        .replace(">", "\\u003e")
+        .replace("\u2028", "\\u2028")
+    )
+
+
+def _head(title: str, style: str, script: str) -> str:
+    policy = (
+        f"default-src 'none'; style-src {_hash(style)}; script-src {_hash(script)}; "
+        "img-src 'self' file:; media-src 'self' file:; base-uri 'none'; form-action 'none'"
+    )
+    return (
+        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+        f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
+        f'<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>{escape(title)}</title><style>{style}</style></head><body>"
+    )
+
+
+def _hash(text: str) -> str:
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
+
+
+def _top(title: str, run: Run) -> str:
+    names = ", ".join(escape(system.name) for system in run.systems if system.name != GROUND_TRUTH)
+    line = f"{len(run.reference)} held-out clips · systems: {names} · {escape(run.created)}"
+    return f'<header><h1>{escape(title)}</h1><p class="soft">{line}</p></header>'
+
+
+def _headlines(found: Sequence[Headline]) -> str:
+    return f'<section class="bars" aria-label="Headline numbers">{"".join(map(_headline, found))}</section>'
+
+
+def _headline(each: Headline) -> str:
+    value = "not measured" if each.value is None else f"{each.value:+.2f}{each.unit}"
+    bounded = each.low is not None and each.high is not None
+    interval = f", 95 % interval {each.low:+.2f} to {each.high:+.2f}" if bounded else ""
+    state, word = ("met", "✓ reached") if each.met else ("missed", "✗ not reached")
+    return (
+        f'<div class="bar"><p>{escape(each.title)}</p><strong>{value}</strong>'
+        f'<p class="soft">{each.num_clips} clips{interval}</p>'
+        f'<p class="{state}">bar: at least {each.at_least:g}{each.unit}: {word}</p></div>'
+    )
+
+
+def _players(cases: Sequence[dict[str, Any]]) -> str:
+    options = "".join(f'<option value="{k}">{escape(case["name"])}</option>' for k, case in enumerate(cases))
+    shell = (HERE / "players.html").read_text(encoding="utf-8")
+    return shell.replace("<!--options-->", options)
+
+
+def _leaderboard(table: Table) -> str:
+    heads = "".join(f'<th scope="col">{escape(heading(info, table.columns))}</th>' for info in table.columns)
+    rows = "".join(_row(table, name, scores) for name, scores in table.rows)
+    charts = "".join(interval_chart(table, info) for info in table.columns if info.name in CHARTED)
+    return (
+        "<section><h2>Leaderboard</h2>"
+        '<div class="scroll" tabindex="0" role="region" aria-label="Leaderboard"><table>'
+        f"<caption>Mean over {table.num_clips} clips with its 95 % bootstrap interval over clips; ★ best. "
+        f"↑ higher is better, ↓ lower, → near the truth.</caption>"
+        f'<thead><tr><th scope="col">system</th>{heads}</tr></thead><tbody>{rows}</tbody></table></div>'
+        f'<div class="charts">{charts}</div></section>'
+    )
+
+
+def _row(table: Table, name: str, scores: dict[str, Score]) -> str:
+    cells = []
+    for info in table.columns:
+        score = scores.get(column_id(info))
+        best = ' class="best"' if table.ranks[column_id(info)].get(name) == 1 else ""
+        cells.append(f"<td{best}>{_cell(score)}</td>")
+    return f'<tr><th scope="row">{escape(name)}</th>{"".join(cells)}</tr>'
+
+
+def _cell(score: Score | None) -> str:
+    if score is None or score.value is None:
+        why = escape((score.not_measured if score else None) or "not in this run")
+        return f'<span title="{why}">{escape(cell(score))}</span>'
+    bounded = score.low is not None and score.high is not None
+    interval = f"<small>[{number(score.low or 0.0)}, {number(score.high or 0.0)}]</small>" if bounded else ""
+    return f"{number(score.value)}{interval}<small>n {score.num_ok}/{score.num_total}</small>"
+
+
+def _curves(curves: Sequence[Curve]) -> str:
+    if not curves:
+        return ""
+    charts = "".join(loss_chart(curve, 1 + k % 6) for k, curve in enumerate(curves))
+    return f'<section><h2>Training</h2><div class="charts">{charts}</div></section>'

@@ -1,0 +1,116 @@
+"""The report's plain tables: differences, failures, data, method. Every cell is escaped in one place."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from html import escape
+from typing import Any
+
+from ..records import GROUND_TRUTH, Run
+from .sources import Ledger
+
+
+def differences(run: Run) -> str:
+    """Paired differences between systems, each pair once."""
+    names = [system.name for system in run.systems if system.name != GROUND_TRUTH]
+    infos = {info.name: info for info in run.metrics}
+    rows = [
+        (d.system, d.baseline, infos[d.metric].title, infos[d.metric].unit or "–", f"{d.value:+.3f}")
+        + (_interval(d.low, d.high), str(d.num_clips))
+        for d in run.differences
+        if names.index(d.system) < names.index(d.baseline)
+    ]
+    if not rows:
+        return ""
+    heads = ("system", "minus", "metric", "unit", "difference", "95 % interval", "clips")
+    caption = "Mean of the per-clip differences: the same clips on both sides, so their difficulty cancels."
+    return _section("Paired differences", table(heads, rows, caption))
+
+
+def _interval(low: float | None, high: float | None) -> str:
+    return "–" if low is None or high is None else f"[{low:+.3f}, {high:+.3f}]"
+
+
+def failures(run: Run) -> str:
+    """What has no value and why, and what was done to make videos comparable."""
+    failed = {
+        (system.name, key, why)
+        for system in run.systems
+        for score in system.scores
+        for key, why in score.failures.items()
+    }
+    notes = [(system.name, key, note) for system in run.systems for key, note in system.notes.items()]
+    parts = []
+    if failed:
+        heads = ("system", "clip", "why it has no value")
+        parts.append(table(heads, sorted(failed), "Failures are counted, never scored as 0.", text=True))
+    if notes:
+        heads = ("system", "clip", "what was done to compare it")
+        parts.append(table(heads, notes, "Videos that were brought into line.", text=True))
+    return _section("Failures and notes", "".join(parts) or "<p>None: every system has every video.</p>")
+
+
+def data(ledgers: Sequence[Ledger]) -> str:
+    """What became of every clip of every corpus."""
+    if not ledgers:
+        return ""
+    rows = [
+        (
+            each.name,
+            str(each.num_in),
+            str(each.num_out),
+            str(sum(each.rejected.values())),
+            str(each.num_failed),
+        )
+        + ("yes" if each.balanced else "no",)
+        for each in ledgers
+    ]
+    reasons = [
+        (each.name, reason, str(count), each.examples.get(reason, ""))
+        for each in ledgers
+        for reason, count in each.rejected.items()
+    ]
+    counts = table(("shards", "in", "out", "rejected", "failed", "in = out + rejected + failed"), rows)
+    why = table(("shards", "reason", "clips", "for example"), reasons, "Why clips were rejected.", text=True)
+    return _section("Data", counts + (why if reasons else ""))
+
+
+def method(run: Run) -> str:
+    """Definitions with their protocols, weights, machine and time."""
+    metrics = [(info.title, info.about, _settings(info.protocol), info.protocol_hash) for info in run.metrics]
+    seconds = [(name, f"{value:.1f}") for name, value in run.seconds.items()]
+    return _section(
+        "How it was measured",
+        f"<p>Reference set <code>{run.reference_hash}</code>. "
+        "Videos are compared at 25 fps and at the size of the truth.</p>",
+        table(("metric", "what it says", "protocol", "hash"), metrics, text=True),
+        _details("Weights", table(("name", "sha256"), run.weights.items(), text=True)),
+        _details("Environment", table(("what", "version"), run.environment.items(), text=True)),
+        _details("Seconds, summed over workers; stages include those within", table(("stage", "s"), seconds)),
+    )
+
+
+def _settings(settings: dict[str, Any]) -> str:
+    return "; ".join(f"{name}: {value}" for name, value in settings.items())
+
+
+def _section(title: str, *parts: str) -> str:
+    return f"<section><h2>{escape(title)}</h2>{''.join(parts)}</section>"
+
+
+def _details(title: str, inside: str) -> str:
+    return f"<details><summary>{escape(title)}</summary>{inside}</details>"
+
+
+def table(heads: Sequence[str], rows: Iterable[Sequence[str]], caption: str = "", text: bool = False) -> str:
+    """A table of plain strings, escaped here; numbers stand right unless the table is `text`."""
+    head = "".join(f'<th scope="col">{escape(each)}</th>' for each in heads)
+    body = "".join("<tr>" + "".join(_cell(value, text) for value in row) + "</tr>" for row in rows)
+    title = f"<caption>{escape(caption)}</caption>" if caption else ""
+    opening = '<div class="scroll" tabindex="0"><table>'
+    return f"{opening}{title}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
+
+
+def _cell(value: str, text: bool) -> str:
+    number = not text and value[:1] in "+-[0123456789–"
+    return f"<td>{escape(value)}</td>" if number else f'<td class="text">{escape(value)}</td>'

@@ -1,0 +1,40 @@
+"""The same report in Markdown, for places that show no HTML."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from ..headlines import headlines
+from ..leaderboard import escaped, markdown
+from .sources import Curve, Ledger, Sources
+
+
+def summary(sources: Sources, curves: Sequence[Curve], ledgers: Sequence[Ledger], sheet: str) -> str:
+    """Headline numbers, tables, counts and environment."""
+    return "\n".join(_lines(sources, curves, ledgers, sheet)) + "\n"
+
+
+def _lines(sources: Sources, curves: Sequence[Curve], ledgers: Sequence[Ledger], sheet: str) -> Iterator[str]:
+    run = sources.run
+    yield f"# {escaped(sources.title)}\n"
+    yield from (f"- {escaped(each.sentence())}" for each in headlines(run))
+    yield f"\n![frames of the truth and of each system]({sheet})\n"
+    yield markdown([run])
+    if ledgers:
+        yield "## Data\n\n| shards | in | out | rejected | failed |\n|---|---|---|---|---|"
+    for each in ledgers:
+        why = ", ".join(f"{count} {reason}" for reason, count in each.rejected.items()) or "0"
+        counts = (each.num_in, each.num_out, escaped(why), each.num_failed)
+        yield f"| {escaped(each.name)} | " + " | ".join(map(str, counts)) + " |"
+    if curves:
+        yield "\n## Training\n\n| stage | steps | first loss | last loss |\n|---|---|---|---|"
+    for curve in curves:
+        first, last = curve.losses[0], curve.losses[-1]
+        yield f"| {escaped(curve.name)} | {curve.steps[-1]:g} | {first:.4g} | {last:.4g} |"
+    failures = {(s.name, why) for s in run.systems for score in s.scores for why in score.failures.values()}
+    if failures:
+        yield "\n## Failures\n"
+    yield from (f"- {escaped(name)}: {escaped(why)}" for name, why in sorted(failures))
+    yield "\n## Environment\n"
+    yield from (f"- {escaped(name)}: {escaped(value)}" for name, value in run.environment.items())
+    yield from (f"- weights {escaped(name)}: `{value}`" for name, value in run.weights.items())
