@@ -12,9 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..files import write_bytes, write_text
-from ..records import Phoneme, Rejected, Word, to_json
+from ..records import Phoneme, Word, to_json
 from ..weights import resolve
 from .config import SampleConfig
+from .fit import fit_mesh, own_portraits, read_photo
 from .mesh import known_portraits
 from .motion import blinks, head_motion
 from .plan import ClipPlan
@@ -74,19 +75,17 @@ def make_clip(plan: ClipPlan, config: SampleConfig) -> Clip:
 @lru_cache(maxsize=16)
 def puppet_of(name: str, scene: tuple[int, int], offset: tuple[int, int], portraits: Path | None) -> Puppet:
     """Prepare a portrait for a frame, once per process."""
+    photo, mesh = _photo_and_mesh(name, portraits)
+    return make_puppet(normalise(name, photo, mesh, scene, offset))
+
+
+def _photo_and_mesh(name: str, portraits: Path | None) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
+    own = own_portraits(portraits)
+    if name in own:
+        photo = read_photo(own[name])
+        return photo, fit_mesh(photo, own[name].name)
     entry = known_portraits()[name]
-    photo = read_photo(resolve(entry.weight))
-    return make_puppet(normalise(name, photo, entry.mesh_478_3, scene, offset))
-
-
-def read_photo(path: Path) -> NDArray[np.uint8]:
-    """Read a picture as (H, W, 3) RGB."""
-    image = cv2.imread(str(path), cv2.IMREAD_COLOR)
-    if image is None:
-        raise Rejected(
-            "bad_input", f"{path.name} is not a picture that can be read; take it out of the folder"
-        )
-    return np.ascontiguousarray(image[..., ::-1], dtype=np.uint8)
+    return read_photo(resolve(entry.weight)), entry.mesh_478_3
 
 
 def write_answer(clip: Clip, base: Path) -> None:

@@ -15,15 +15,16 @@ from pathlib import Path
 from typing import Any
 
 from .. import console
-from ..files import write_text
+from ..files import sha256_of, write_text
 from ..records import Rejected, to_dict
 from ..weights import resolve
 from .clip import make_clip, write_answer
 from .cmlr import write_cmlr_clip, write_cmlr_lists
 from .config import SampleConfig
+from .fit import own_portraits
 from .hdtf import write_hdtf_lists, write_hdtf_video
 from .mesh import known_portraits
-from .plan import ClipPlan, HdtfPlan, plan_cmlr, plan_hdtf
+from .plan import ANY_VOICE, ClipPlan, HdtfPlan, plan_cmlr, plan_hdtf
 from .readme import readme_text
 from .speech import recordings
 
@@ -92,16 +93,16 @@ def _existing(out: Path, config_hash: str) -> SampleReport | None:
 def _hash(config: SampleConfig) -> str:
     """Name a corpus by everything that decides its frames: config, version, and the user's portraits."""
     decisive = to_dict(replace(config, workers=1, portraits=None))
-    pictures = [hashlib.sha256(path.read_bytes()).hexdigest() for path in user_portraits(config)]
+    pictures = [sha256_of(path) for path in own_portraits(config.portraits).values()]
     text = json.dumps([VERSION, decisive, pictures], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def _make(folder: Path, out: Path, config: SampleConfig, track: Track) -> SampleReport:
     started = time.monotonic()
-    known = known_portraits()
-    cmlr = plan_cmlr(config, [(name, known[name].voice) for name in CMLR_FACES])
-    hdtf = plan_hdtf(config, list(HDTF_FACES))
+    own = list(own_portraits(config.portraits))
+    cmlr = plan_cmlr(config, [(name, _voice(name)) for name in [*own, *CMLR_FACES]])
+    hdtf = plan_hdtf(config, [*own, *HDTF_FACES])
     _fetch_all(cmlr, hdtf)
     frames = _render_all(folder, config, cmlr, hdtf, track)
     write_cmlr_lists(cmlr, folder / "cmlr")
@@ -121,6 +122,12 @@ def _make(folder: Path, out: Path, config: SampleConfig, track: Track) -> Sample
     )
     _write_marker(folder, report, config)
     return report
+
+
+def _voice(name: str) -> str:
+    """Which recordings go with a face: `f`, `m`, or any for a picture that says nothing about it."""
+    entry = known_portraits().get(name)
+    return entry.voice if entry else ANY_VOICE
 
 
 def _write_marker(folder: Path, report: SampleReport, config: SampleConfig) -> None:
@@ -184,14 +191,3 @@ def _publish(folder: Path, out: Path) -> None:
         shutil.rmtree(old, ignore_errors=True)
     else:
         folder.replace(out)
-
-
-def user_portraits(config: SampleConfig) -> list[Path]:
-    """List the pictures of the user's folder, by name."""
-    if config.portraits is None:
-        return []
-    if not config.portraits.is_dir():
-        raise Rejected("bad_input", f"{config.portraits} is no folder; give one with a picture per person")
-    return sorted(
-        p for p in config.portraits.iterdir() if p.suffix.lower() in {".jpg", ".jpeg", ".png", ".webp"}
-    )

@@ -14,6 +14,7 @@ from .portrait import SIZE
 from .speech import Piece, Recording, Utterance, recordings, speech_seconds
 
 CMLR_FPS = 25
+ANY_VOICE = "any"
 CMLR_MONTHS = ("20260105", "20260112", "20260119")
 NEGATIVE_START = -0.01
 LONGEST_SENTENCE = 4.6
@@ -120,7 +121,8 @@ def _sentences(
     rng: np.random.Generator, voice: str, config: SampleConfig, said: set[str]
 ) -> Iterator[tuple[Piece, ...]]:
     """Yield sentences that were not said yet: first the recordings' own, then phrases in a new order."""
-    voices = [each for each in recordings().values() if each.language == "zh" and each.voice == voice]
+    spoken = [each for each in recordings().values() if each.language == "zh"]
+    voices = [each for each in spoken if voice in (each.voice, ANY_VOICE)]
     whole = [pieces for each in voices for pieces in _own_sentences(each)]
     for pieces in whole:
         if _is_new(pieces, said, config):

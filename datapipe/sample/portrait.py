@@ -49,7 +49,7 @@ def normalise(
         scene: width and height of the frame.
         offset: x, y of the animated square in the frame.
     """
-    square_23, scale = _upright(mesh_478_3)
+    square_23, scale = upright(mesh_478_3)
     shift = np.array([[0, 0, offset[0]], [0, 0, offset[1]]], dtype=np.float64)
     frame = _sample(photo_HW3, square_23 + shift, scale, scene)
     x, y = offset
@@ -63,7 +63,7 @@ def normalise(
     )
 
 
-def _upright(mesh_478_3: NDArray[np.float64]) -> tuple[NDArray[np.float64], float]:
+def upright(mesh_478_3: NDArray[np.float64]) -> tuple[NDArray[np.float64], float]:
     """Similarity (2, 3) from the photo to the square, and its scale."""
     xy = mesh_478_3[:, :2]
     left = xy[[LEFT_EYE[0][0], LEFT_EYE[0][-1]]].mean(0)

@@ -23,7 +23,7 @@ FADE = 0.012
 """Half the length of a cross-fade between two pieces, in seconds."""
 LOUDNESS = 0.06
 """Every recording is brought to this root mean square."""
-ROOM_NOISE = 4e-4
+ROOM_NOISE = 1e-4
 """Standard deviation of the noise that fills pauses; digital silence exists in no recording."""
 
 
