@@ -6,23 +6,30 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from typing import Any
 
-from ..records import GROUND_TRUTH, Run
+from ..headlines import subject_and_baseline
+from ..records import Run
 from .sources import Ledger
 
 
 def differences(run: Run) -> str:
-    """Paired differences between systems, each pair once."""
-    names = [system.name for system in run.systems if system.name != GROUND_TRUTH]
+    """Paired differences of the system in question to every other."""
+    subject, _ = subject_and_baseline(run)
     infos = {info.name: info for info in run.metrics}
     rows = [
-        (d.system, d.baseline, infos[d.metric].title, infos[d.metric].unit or "–", f"{d.value:+.3f}")
-        + (_interval(d.low, d.high), str(d.num_clips))
-        for d in run.differences
-        if names.index(d.system) < names.index(d.baseline)
+        (
+            f"{d.system} − {d.baseline}",
+            infos[d.metric].title,
+            infos[d.metric].unit or "–",
+            f"{d.value:+.3f}",
+            _interval(d.low, d.high),
+            str(d.num_clips),
+        )
+        for d in sorted(run.differences, key=lambda each: each.baseline)
+        if d.system == subject
     ]
     if not rows:
         return ""
-    heads = ("system", "minus", "metric", "unit", "difference", "95 % interval", "clips")
+    heads = ("systems", "metric", "unit", "difference", "95 % interval", "clips")
     caption = "Mean of the per-clip differences: the same clips on both sides, so their difficulty cancels."
     return _section("Paired differences", table(heads, rows, caption))
 
@@ -57,12 +64,9 @@ def data(ledgers: Sequence[Ledger]) -> str:
     rows = [
         (
             each.name,
-            str(each.num_in),
-            str(each.num_out),
-            str(sum(each.rejected.values())),
-            str(each.num_failed),
+            *map(str, (each.num_in, each.num_out, sum(each.rejected.values()), each.num_failed)),
+            "yes" if each.balanced else "no",
         )
-        + ("yes" if each.balanced else "no",)
         for each in ledgers
     ]
     reasons = [
@@ -103,14 +107,20 @@ def _details(title: str, inside: str) -> str:
 
 
 def table(heads: Sequence[str], rows: Iterable[Sequence[str]], caption: str = "", text: bool = False) -> str:
-    """A table of plain strings, escaped here; numbers stand right unless the table is `text`."""
-    head = "".join(f'<th scope="col">{escape(each)}</th>' for each in heads)
-    body = "".join("<tr>" + "".join(_cell(value, text) for value in row) + "</tr>" for row in rows)
+    """A table of plain strings, escaped here; columns of numbers stand right unless it is `text`."""
+    lines = list(rows)
+    words = [text or not lines or not _is_number(value) for value in (lines[0] if lines else heads)]
+    head = "".join(_cell(each, left, 'th scope="col"') for each, left in zip(heads, words, strict=True))
+    body = "".join(f"<tr>{''.join(map(_cell, row, words))}</tr>" for row in lines)
     title = f"<caption>{escape(caption)}</caption>" if caption else ""
     opening = '<div class="scroll" tabindex="0"><table>'
     return f"{opening}{title}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
 
 
-def _cell(value: str, text: bool) -> str:
-    number = not text and value[:1] in "+-[0123456789–"
-    return f"<td>{escape(value)}</td>" if number else f'<td class="text">{escape(value)}</td>'
+def _cell(value: str, left: bool, tag: str = "td") -> str:
+    side = ' class="text"' if left else ""
+    return f"<{tag}{side}>{escape(value)}</{tag[:2]}>"
+
+
+def _is_number(value: str) -> bool:
+    return value[:1] in "+-[0123456789–"
