@@ -15,9 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import mandarin, sphinx
+from .media import SAMPLE_RATE
 from .phonemes import Lattice, LatticeWord, to_phones
 from .records import Phoneme, Rejected, Seconds, Transcript, Word
 from .tile import Span, tile
+from .transcribe import check_audible
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +66,7 @@ def align(
     """Time every phoneme of the transcript; the phonemes cover 0 to the clip's end without gaps.
 
     `audio` is (N,) at 16 kHz. Raises `Rejected("not_aligned")` when sound and text do not fit,
-    `Rejected("no_speech")` when the text is empty.
+    `Rejected("no_speech")` when the text is empty, `Rejected("silent")` when there is no sound.
     """
     return align_all(audio, transcript, config).phonemes
 
@@ -80,6 +82,7 @@ def align_all(
     audio: NDArray[np.float32], transcript: Transcript, config: AlignConfig = AlignConfig()
 ) -> Alignment:
     """Do what `align` does and keep the words, their fits, and what was missing or foreign."""
+    check_audible(audio)
     lattice = to_phones(transcript.text, transcript.language)
     model = sphinx.acoustic_model(transcript.language)
     pcm = sphinx.to_pcm(audio, model.rate)
@@ -88,7 +91,7 @@ def align_all(
     if spans is None or not _all_fit(spans, free, config):
         spans = _second_try(model, pcm, lattice)
     _check(spans, free, lattice, config)
-    return _assemble(spans, free, lattice, len(audio) / sphinx.SOUND_RATE, config)
+    return _assemble(spans, free, lattice, len(audio) / SAMPLE_RATE, config)
 
 
 def _sounds(words: Sequence[LatticeWord]) -> list[list[sphinx.Sounds]]:

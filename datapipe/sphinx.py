@@ -17,12 +17,12 @@ from numpy.typing import NDArray
 
 from . import english, mandarin
 from .files import write_bytes
+from .media import SAMPLE_RATE
 from .records import Language, Rejected
 from .weights import resolve
 
 FRAME = 0.01
 """Seconds per acoustic frame."""
-SOUND_RATE = 16_000
 _WIDE = {"beam": 1e-200, "wbeam": 1e-200, "pbeam": 1e-200, "maxhmmpf": -1}
 _NARROW = {"beam": 1e-40, "wbeam": 1e-40, "pbeam": 1e-40}
 _SKIP, _FOREIGN = 1e-20, 1e-12
@@ -82,7 +82,9 @@ class WordSpan:
 def acoustic_model(language: Language) -> AcousticModel:
     """Find the model of a language, unpacking the Mandarin one beside its cached file on first use."""
     if language == "en":
-        return AcousticModel(folder=english.model_folder() / "en-us", rate=SOUND_RATE, phones=english.ARPABET)
+        return AcousticModel(
+            folder=english.model_folder() / "en-us", rate=SAMPLE_RATE, phones=english.ARPABET
+        )
     return AcousticModel(
         folder=unpack_mandarin(resolve("pocketsphinx-zh")), rate=8_000, phones=mandarin.MODEL_PHONES
     )
@@ -112,7 +114,7 @@ def to_pcm(audio: NDArray[np.float32], rate: int) -> bytes:
     """Convert sound (16 kHz mono, -1..1) to 16-bit samples at the model's rate."""
     from scipy.signal import resample_poly
 
-    sound = audio if rate == SOUND_RATE else resample_poly(audio, rate, SOUND_RATE)
+    sound = audio if rate == SAMPLE_RATE else resample_poly(audio, rate, SAMPLE_RATE)
     return (np.clip(sound, -1.0, 1.0) * 32767).astype("<i2").tobytes()
 
 

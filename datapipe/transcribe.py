@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .media import SAMPLE_RATE
 from .phonemes import check_language
 from .records import Language, Rejected, Seconds, Transcript, Word
 from .weights import resolve
 
-SAMPLE_RATE = 16_000
 _FILES = ("whisper-base/model", "whisper-base/config", "whisper-base/tokenizer", "whisper-base/vocabulary")
 _SIMPLIFIED_PROMPT = "以下是普通话的句子。"
 """Whisper flips between traditional and simplified characters at random; a simplified sentence before the
