@@ -5,7 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..records import Seconds
+from ..records import Rejected, Seconds
+
+LIMITS: dict[str, tuple[float, float]] = {
+    "num_cmlr_speakers": (1, 99),
+    "clips_per_speaker": (1, 60),
+    "num_hdtf_videos": (0, 6),
+    "shortest_clip": (0.8, 4.0),
+    "longest_clip": (0.8, 4.0),
+    "articulation": (0.0, 1.2),
+    "head_motion": (0.0, 1.0),
+    "workers": (1, 256),
+}
+"""What each number of the config may be."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,3 +44,12 @@ class SampleConfig:
     """Folder of your own portraits (one frontal face each); they come before the built-in ones."""
     workers: int = 2
     """Processes that render; has no influence on the result."""
+
+    def __post_init__(self) -> None:
+        for name, (low, high) in LIMITS.items():
+            if not low <= getattr(self, name) <= high:
+                raise Rejected(
+                    "bad_input", f"sample: {name} is {getattr(self, name)}; give {low:g} to {high:g}"
+                )
+        if self.longest_clip < self.shortest_clip:
+            raise Rejected("bad_input", "sample: longest_clip is below shortest_clip; swap them")

@@ -23,16 +23,16 @@ from .cmlr import write_cmlr_clip, write_cmlr_lists
 from .config import SampleConfig
 from .fit import own_portraits
 from .hdtf import write_hdtf_lists, write_hdtf_video
-from .mesh import known_portraits
+from .mesh import PORTRAITS_PATH, known_portraits
 from .plan import ANY_VOICE, ClipPlan, HdtfPlan, plan_cmlr, plan_hdtf
 from .readme import readme_text
-from .speech import recordings
+from .speech import SPEECH_PATH, recordings
 
 VERSION = "sample/1"
 """Changes whenever the same config would give other frames."""
 MARKER = "sample.json"
 DEFAULT = SampleConfig()
-CMLR_FACES = ("hopper", "collins", "team4", "ivanas", "ivana", "team5")
+CMLR_FACES = ("hopper", "collins", "team4", "ivanas", "ivana", "team5", "brooke", "team1", "marie")
 HDTF_FACES = ("collins", "brooke", "team1", "hopper", "marie")
 Track = Callable[..., Iterator[Any]]
 
@@ -91,10 +91,11 @@ def _existing(out: Path, config_hash: str) -> SampleReport | None:
 
 
 def _hash(config: SampleConfig) -> str:
-    """Name a corpus by everything that decides its frames: config, version, and the user's portraits."""
+    """Name a corpus by what decides its frames: version, config, stored numbers, the user's portraits."""
     decisive = to_dict(replace(config, workers=1, portraits=None))
     pictures = [sha256_of(path) for path in own_portraits(config.portraits).values()]
-    text = json.dumps([VERSION, decisive, pictures], sort_keys=True)
+    numbers = [sha256_of(path) for path in (PORTRAITS_PATH, SPEECH_PATH)]
+    text = json.dumps([VERSION, decisive, numbers, pictures], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 

@@ -8,7 +8,7 @@ from itertools import cycle
 
 import numpy as np
 
-from ..records import Seconds
+from ..records import Rejected, Seconds
 from .config import SampleConfig
 from .portrait import SIZE
 from .speech import Piece, Recording, Utterance, recordings, speech_seconds
@@ -17,6 +17,8 @@ CMLR_FPS = 25
 ANY_VOICE = "any"
 CMLR_MONTHS = ("20260105", "20260112", "20260119")
 NEGATIVE_START = -0.01
+MOST_DRAWS = 4000
+"""Attempts at new sentences for one speaker."""
 LONGEST_SENTENCE = 4.6
 """Seconds of speech in a Mandarin clip."""
 HDTF_SCENE = (480, 360)
@@ -68,11 +70,15 @@ HDTF_OFFSETS = ((36, 72), (188, 60), (150, 90), (24, 52), (196, 84), (60, 44))
 
 def plan_cmlr(config: SampleConfig, faces: list[tuple[str, str]]) -> list[ClipPlan]:
     """Plan the Mandarin clips; `faces` are (portrait, voice). No two clips have the same text."""
+    if config.num_cmlr_speakers > len(faces):
+        raise Rejected(
+            "bad_input", f"there are {len(faces)} faces; ask for as many speakers or add portraits"
+        )
     rng = np.random.default_rng([config.seed, 1])
     said: set[str] = set()
     plans: list[ClipPlan] = []
     for number in range(config.num_cmlr_speakers):
-        portrait, voice = faces[number % len(faces)]
+        portrait, voice = faces[number]
         sentences = _sentences(rng, voice, config, said)
         drawn = [next(sentences) for _ in range(config.clips_per_speaker)]
         plans += _speaker_clips(rng, number, portrait, [drawn[int(i)] for i in rng.permutation(len(drawn))])
@@ -127,10 +133,11 @@ def _sentences(
     for pieces in whole:
         if _is_new(pieces, said, config):
             yield pieces
-    for recording in cycle(voices):
+    for _, recording in zip(range(MOST_DRAWS), cycle(voices)):
         pieces = _reordered(rng, recording, float(rng.uniform(config.shortest_clip, config.longest_clip)))
         if _is_new(pieces, said, config):
             yield pieces
+    raise Rejected("bad_input", "the recordings give no more new sentences; ask for fewer clips_per_speaker")
 
 
 def _own_sentences(recording: Recording) -> Iterator[tuple[Piece, ...]]:
@@ -156,19 +163,21 @@ def _is_new(pieces: tuple[Piece, ...], said: set[str], config: SampleConfig) -> 
 
 
 def _phrases(recording: Recording) -> list[Piece]:
-    ends = np.cumsum(recording.phrases)
-    starts = ends - np.array(recording.phrases)
+    """List the phrases that are clear enough to stand alone."""
+    counts = np.abs(recording.phrases)
+    ends = np.cumsum(counts)
+    rows = zip(recording.phrases, ends - counts, ends, strict=True)
     return [
-        Piece(recording=recording.name, first=int(a), last=int(b) - 1)
-        for a, b in zip(starts, ends, strict=True)
+        Piece(recording=recording.name, first=int(a), last=int(b) - 1) for count, a, b in rows if count > 0
     ]
 
 
 def _reordered(rng: np.random.Generator, recording: Recording, seconds: Seconds) -> tuple[Piece, ...]:
     """Draw phrases of one recording in a new order until they last long enough."""
     pieces: list[Piece] = []
-    for index in rng.permutation(len(recording.phrases)):
-        pieces.append(_phrases(recording)[int(index)])
+    phrases = _phrases(recording)
+    for index in rng.permutation(len(phrases)):
+        pieces.append(phrases[int(index)])
         if speech_seconds(tuple(pieces)) >= seconds:
             break
     return tuple(pieces)

@@ -41,7 +41,7 @@ class Recording:
     words: tuple[Word, ...]
     phonemes: tuple[Phoneme, ...]
     phrases: tuple[int, ...]
-    """Numbers of words between the places where it may be cut."""
+    """Numbers of words between the places where it may be cut; negative: too unclear to stand alone."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
