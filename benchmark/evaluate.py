@@ -1,20 +1,20 @@
 """READ FIRST: cases and systems in, one `Run` out.
 
-Each case is one job: its ground truth is decoded once and feeds every extractor, then each system's video
-is laid beside it and every metric measures the pair. States add up over the cases in any order; scores with
-intervals, paired differences and the record of how they came about are computed at the end.
-A video that is missing or cannot be measured is a counted failure of its system, never a number.
+Each case is one job: its ground truth is decoded once and feeds every extractor; each system's video is laid
+beside it and every metric measures the pair. States add up in any order; scores with intervals and paired
+differences come at the end. A video that cannot be measured is a counted failure, never a number.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from datapipe.console import track
+from datapipe.files import sha256_of
 from datapipe.records import Rejected
 
 from .cases import pair_up
@@ -22,7 +22,7 @@ from .features import Store, open_footage
 from .machine import usable_cores, use_one_thread
 from .metrics import Metric
 from .records import GROUND_TRUTH, Case, Run, System
-from .scoring import make_run, unmeasured
+from .scoring import failed_states, make_run, measure, unmeasured
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,24 +59,21 @@ def evaluate(
 def _measure_case(
     case: Case, systems: Sequence[System], metrics: Sequence[Metric], store: Store
 ) -> CaseResult:
-    truth = open_footage(case.video, store)
-    result = CaseResult(case.key, truth.sha256)
+    result = CaseResult(case.key, sha256_of(case.video))
+    try:
+        truth = open_footage(case.video, store)
+    except Rejected as rejected:
+        names = (GROUND_TRUTH, *(system.name for system in systems))
+        result.states.update(failed_states(names, metrics, case.key, rejected.message))
+        return result
     for system in (None, *systems):
         name = system.name if system else GROUND_TRUTH
         try:
             pair, note = pair_up(case, truth, system, store)
         except Rejected as rejected:
-            result.states.update({(name, m.name): m.kind.failed(case.key, rejected.message) for m in metrics})
+            result.states.update(failed_states([name], metrics, case.key, rejected.message))
             continue
         result.videos[name] = pair.generated.sha256
         result.notes.update({name: note} if note else {})
-        result.states.update({(name, metric): state for metric, state in _states(metrics, pair, store)})
+        result.states.update({(name, metric.name): measure(metric, pair, store) for metric in metrics})
     return result
-
-
-def _states(metrics: Sequence[Metric], pair: Any, store: Store) -> Iterator[tuple[str, Any]]:
-    for metric in metrics:
-        try:
-            yield metric.name, store.timed(f"metric {metric.name}", lambda m=metric: m.measure(pair))  # type: ignore[misc]
-        except Rejected as rejected:
-            yield metric.name, metric.kind.failed(pair.key, rejected.message)

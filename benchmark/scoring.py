@@ -11,9 +11,10 @@ import numpy as np
 from datapipe.records import Rejected
 from datapipe.weights import lookup, resolve
 
+from .features import Store
 from .intervals import mean_estimate
 from .machine import environment, usable_cores
-from .metrics import Metric
+from .metrics import Metric, Pair
 from .records import GROUND_TRUTH, Difference, Run, Score, System, SystemRun
 from .states import Values
 
@@ -31,6 +32,21 @@ def unmeasured(metrics: Mapping[str, Metric]) -> dict[str, str]:
         except Rejected as rejected:
             missing[name] = rejected.message
     return missing
+
+
+def measure(metric: Metric, pair: Pair, store: Store) -> Any:
+    """State of one case; one that cannot be measured is a counted failure."""
+    try:
+        return store.timed(f"metric {metric.name}", lambda: metric.measure(pair))
+    except Rejected as rejected:
+        return metric.kind.failed(pair.key, rejected.message)
+
+
+def failed_states(
+    rows: Sequence[str], metrics: Sequence[Metric], key: str, why: str
+) -> dict[tuple[str, str], Any]:
+    """One failed case, for every metric of some rows."""
+    return {(row, metric.name): metric.kind.failed(key, why) for row in rows for metric in metrics}
 
 
 def make_run(
@@ -98,8 +114,12 @@ def _unmeasured_score(name: str, why: str, total: int) -> Score:
 
 
 def score(metric: Metric, state: Any) -> Score:
-    """Compute one cell; a state without any measured case has no value."""
-    estimate = metric.compute(state) if state.by_case else None
+    """Compute one cell; a state without any measured case, or with too few, has no value."""
+    estimate, why = None, "every clip failed"
+    try:
+        estimate = metric.compute(state) if state.by_case else None
+    except Rejected as rejected:
+        why = rejected.message
     per_clip = dict(sorted(state.by_case.items())) if isinstance(state, Values) else {}
     return Score(
         metric=metric.name,
@@ -110,7 +130,7 @@ def score(metric: Metric, state: Any) -> Score:
         num_total=len(state.by_case) + len(state.failures),
         failures=dict(sorted(state.failures.items())),
         per_clip=per_clip,
-        not_measured=None if estimate else "every clip failed",
+        not_measured=None if estimate else why,
     )
 
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from datapipe.records import Rejected
+
 from .. import networks
 from ..features import inception
 from ..frechet import frechet_distance
@@ -47,5 +49,9 @@ def metric(every: int) -> Metric:
 def compute(state: FeatureSets) -> Estimate:
     """Distance over all frames, in the order of the case keys; interval by resampling clips."""
     clips = state.ordered()
+    if min(sum(len(clip[side]) for clip in clips) for side in (0, 1)) < 2:
+        raise Rejected(
+            "too_short", "FID needs at least two frames on each side; add clips or use --preset full"
+        )
     generated, truth = (np.concatenate([clip[side] for clip in clips]) for side in (0, 1))
     return frechet_estimate(max(0.0, frechet_distance(generated, truth)), clips)

@@ -1,0 +1,288 @@
+"""Every metric keeps its contract, and agrees with an independent implementation on the same input."""
+
+import dataclasses
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+import scipy.signal
+import torch
+from torchmetrics.functional.image import peak_signal_noise_ratio, structural_similarity_index_measure
+
+from benchmark import networks, selftest
+from benchmark.features import Footage, Store
+from benchmark.machine import use_one_thread
+from benchmark.metrics import METRICS, PRESETS, Pair, metrics_for
+from benchmark.metrics.flicker import difference_map
+from benchmark.metrics.mouth import correlation, mouth_region
+from benchmark.metrics.psnr import BEST, psnr_frames
+from benchmark.metrics.ssim import ssim_image
+from benchmark.records import Timing, protocol
+from benchmark.selftest import pattern, run_vectors
+from datapipe.media import read_frames
+from datapipe.records import Rejected
+from datapipe.weights import resolve
+
+VIDEO_METRICS = [name for name, metric in METRICS.items() if metric.of == "video"]
+NOISE = np.random.default_rng(0)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread() -> None:
+    use_one_thread()
+
+
+@pytest.fixture(scope="module")
+def faces() -> np.ndarray:
+    """2.4 s of a real speaking face, (60, 128, 128, 3)."""
+    return np.ascontiguousarray(read_frames(resolve("clip-obama"), 0.0, 2.4)[:, 20:148, 110:238])
+
+
+@pytest.fixture(scope="module")
+def pairs(faces: np.ndarray, tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Pair]]:
+    """Three cases of twenty frames: identical, slightly and strongly degraded, and frozen."""
+    store = Store(tmp_path_factory.mktemp("features"))
+
+    def case(number: int, kind: str, change) -> Pair:
+        truth = faces[20 * number : 20 * number + 20]
+        hashes = f"truth {number}", f"{kind} {number}" if kind != "identical" else f"truth {number}"
+        return Pair(
+            f"case{number}", Footage(hashes[0], truth, store), Footage(hashes[1], change(truth), store)
+        )
+
+    changes = {
+        "identical": lambda frames: frames,
+        "slight": lambda frames: noisy(frames, 6),
+        "strong": lambda frames: noisy(frames, 30),
+        "frozen": lambda frames: np.repeat(frames[:1], len(frames), axis=0),
+    }
+    return {name: [case(number, name, change) for number in range(3)] for name, change in changes.items()}
+
+
+def noisy(frames: np.ndarray, deviation: float) -> np.ndarray:
+    return np.clip(frames + NOISE.normal(0, deviation, frames.shape), 0, 255).astype(np.uint8)
+
+
+def value_of(name: str, pairs: list[Pair], order=(0, 1, 2)) -> float:
+    metric = METRICS[name]
+    return metric.compute(sum((metric.measure(pairs[k]) for k in order), metric.kind())).value
+
+
+@pytest.mark.assets
+@pytest.mark.parametrize("name", [name for name in VIDEO_METRICS if METRICS[name].best is not None])
+def test_identity_gives_the_best_value(name: str, pairs: dict[str, list[Pair]]) -> None:
+    assert value_of(name, pairs["identical"]) == pytest.approx(METRICS[name].best, abs=1e-6)
+
+
+@pytest.mark.assets
+@pytest.mark.parametrize("name", VIDEO_METRICS)
+def test_order_and_split_do_not_change_a_bit(name: str, pairs: dict[str, list[Pair]]) -> None:
+    metric = METRICS[name]
+    states = [metric.measure(pair) for pair in pairs["slight"]]
+    one = metric.compute(states[0] + (states[1] + states[2]))
+    other = metric.compute((states[2] + states[0]) + states[1])
+    assert one == other
+
+
+@pytest.mark.assets
+@pytest.mark.parametrize("name", ["psnr", "mouth_psnr", "ssim", "lpips_alex", "fid", "csim_w600k_mbf"])
+def test_more_damage_is_worse(name: str, pairs: dict[str, list[Pair]]) -> None:
+    best, slight, strong = (value_of(name, pairs[kind]) for kind in ("identical", "slight", "strong"))
+    sign = 1 if METRICS[name].direction == "higher" else -1
+    assert sign * best > sign * slight > sign * strong
+
+
+@pytest.mark.assets
+def test_a_frozen_picture_does_not_pass_for_speech(pairs: dict[str, list[Pair]]) -> None:
+    assert value_of("mouth_opening_r", pairs["frozen"]) == 0.0
+    assert value_of("flicker_ratio", pairs["frozen"]) == 0.0
+    assert value_of("mouth_opening_r", pairs["slight"]) > 0.5
+
+
+@pytest.mark.parametrize("name", [name for name in METRICS if METRICS[name].of == "timing"])
+def test_time_comes_from_the_record_or_is_missing(name: str) -> None:
+    footage = Footage("x", pattern(2, 32, 0.0), Store())
+    timing = Timing(seconds=3.0, media_seconds=1.5, num_frames=38, first_frame_seconds=0.5)
+    measured = METRICS[name].measure(Pair("a", footage, footage, timing))
+    assert measured.by_case == {"a": {"latency": 3.0, "rtf": 2.0, "first_frame": 0.5}[name]}
+    with pytest.raises(Rejected):
+        METRICS[name].measure(Pair("a", footage, footage))
+
+
+def test_protocols_tell_settings_apart() -> None:
+    quick, full = metrics_for(PRESETS["quick"]), metrics_for(PRESETS["full"])
+    differing = {name for name in quick if quick[name].protocol.hash != full[name].protocol.hash}
+    assert differing == {"fid", "lpips_alex", "mouth_psnr", "mouth_opening_r"}
+    assert protocol(a=1, b="x").hash == protocol(b="x", a=1).hash != protocol(a=2, b="x").hash
+    assert len({metric.protocol.hash for metric in METRICS.values()}) == len(METRICS)
+
+
+def test_psnr_agrees_with_torchmetrics() -> None:
+    truth = pattern(5, 48, 0.0)
+    made = noisy(truth, 9)
+    theirs = [
+        float(peak_signal_noise_ratio(torch.tensor(a).double(), torch.tensor(b).double(), data_range=255.0))
+        for a, b in zip(made, truth, strict=True)
+    ]
+    np.testing.assert_allclose(psnr_frames(made, truth), theirs, rtol=1e-6)
+    assert psnr_frames(truth, truth).tolist() == [pytest.approx(BEST)] * 5
+
+
+def test_ssim_agrees_with_torchmetrics_away_from_its_padding() -> None:
+    truth = pattern(1, 64, 0.0)[0]
+    made = noisy(truth, 20)
+    tensors = [torch.tensor(image).permute(2, 0, 1)[None].double() for image in (made, truth)]
+    _, full = structural_similarity_index_measure(*tensors, data_range=255.0, return_full_image=True)
+    valid = full[..., 5:-5, 5:-5] if full.shape[-1] == 64 else full
+    assert ssim_image(made, truth) == pytest.approx(float(valid.mean()), abs=1e-6)
+
+
+def test_ssim_by_the_definition_at_one_window() -> None:
+    x, y = (NOISE.integers(0, 255, (11, 11, 1)).astype(np.float64) for _ in range(2))
+    weights = np.outer(*[scipy.signal.windows.gaussian(11, 1.5)] * 2)
+    weights /= weights.sum()
+    mean_x, mean_y = ((weights * image[..., 0]).sum() for image in (x, y))
+    var_x, var_y = ((weights * (i[..., 0] - m) ** 2).sum() for i, m in ((x, mean_x), (y, mean_y)))
+    cov = (weights * (x[..., 0] - mean_x) * (y[..., 0] - mean_y)).sum()
+    c1, c2 = 2.55**2, 7.65**2
+    expected = (
+        (2 * mean_x * mean_y + c1) * (2 * cov + c2) / ((mean_x**2 + mean_y**2 + c1) * (var_x + var_y + c2))
+    )
+    assert ssim_image(np.repeat(x, 3, 2), np.repeat(y, 3, 2)) == pytest.approx(expected, rel=1e-9)
+
+
+def test_ssim_refuses_pictures_smaller_than_its_window() -> None:
+    with pytest.raises(Rejected, match="at least 11"):
+        ssim_image(np.zeros((10, 40, 3)), np.zeros((10, 40, 3)))
+
+
+def test_difference_map_counts_time_and_colour() -> None:
+    frames = np.zeros((3, 2, 2, 3), np.uint8)
+    frames[1, 0, 0] = (3, 6, 9)
+    assert difference_map(frames).tolist() == [[6.0, 0.0], [0.0, 0.0]]
+    assert difference_map(frames[:1]).max() == 0
+
+
+def independent_lpips(first: np.ndarray, second: np.ndarray) -> float:
+    """LPIPS written again in numpy and scipy, float64, from the pickle itself."""
+    tree = networks.read_array_pickle(resolve("lpips-alex"))
+
+    def tower(image: np.ndarray) -> list[np.ndarray]:
+        hidden = (image / 127.5 - 1 - np.array([-0.030, -0.088, -0.188])) / np.array([0.458, 0.448, 0.450])
+        kept = []
+        for index, (stride, pad) in enumerate(((4, 2), (1, 2), (1, 1), (1, 1), (1, 1))):
+            if index in (1, 2):
+                windows = np.lib.stride_tricks.sliding_window_view(hidden, (3, 3), (0, 1))[::2, ::2]
+                hidden = windows.max((-1, -2))
+            conv = tree["AlexNet_0"][f"Conv_{index}"]
+            side = conv["kernel"].shape[0]
+            padded = np.pad(hidden, ((pad, pad), (pad, pad), (0, 0)))
+            windows = np.lib.stride_tricks.sliding_window_view(padded, (side, side), (0, 1))[
+                ::stride, ::stride
+            ]
+            hidden = np.maximum(
+                np.einsum("xyihw,hwio->xyo", windows, conv["kernel"].astype(float)) + conv["bias"], 0
+            )
+            kept.append(hidden / np.sqrt((hidden**2).sum(-1, keepdims=True) + 1e-20))
+        return kept
+
+    layers = zip(tower(first), tower(second), strict=True)
+    heads = (tree[f"NetLinLayer_{index}"]["Conv_0"]["kernel"][0, 0, :, 0] for index in range(5))
+    return sum(float((((a - b) ** 2) @ head).mean()) for (a, b), head in zip(layers, heads, strict=True))
+
+
+@pytest.mark.assets
+def test_lpips_agrees_with_a_second_implementation() -> None:
+    first, second = pattern(2, 64, 0.0), pattern(2, 64, 0.4)
+    ours = networks.lpips_distances(networks.lpips_tower(first), networks.lpips_tower(second))
+    theirs = [independent_lpips(a.astype(float), b.astype(float)) for a, b in zip(first, second, strict=True)]
+    np.testing.assert_allclose(ours, theirs, rtol=1e-4)
+
+
+@pytest.mark.assets
+def test_batches_do_not_change_features() -> None:
+    frames = pattern(3, 64, 0.0)
+    together = networks.inception_features(frames)
+    apart = np.concatenate([networks.inception_features(frame[None]) for frame in frames])
+    np.testing.assert_allclose(together, apart, atol=1e-4)
+
+
+@pytest.mark.assets
+def test_published_vectors_are_reproduced() -> None:
+    outcomes = run_vectors()
+    assert [o for o in outcomes if o.status != "pass"] == []
+    assert {o.vector.metric for o in outcomes} == {"fid", "psnr", "ssim", "lpips_alex"}
+
+
+def test_selftest_skips_what_has_no_weights(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(name: str) -> Path:
+        raise Rejected("missing_weight", f"`{name}` is not here")
+
+    monkeypatch.setattr(networks, "resolve", missing)
+    for cached in (networks._alex, networks._inception):
+        cached.cache_clear()
+    quick = tuple(vector for vector in selftest.VECTORS if "2048" not in vector.name)
+    monkeypatch.setattr(selftest, "VECTORS", quick)
+    status = {(o.vector.metric, o.vector.name): o.status for o in run_vectors()}
+    assert status.pop(("lpips_alex", "zeros against ones, 64x64, spatial mean")) == "skip"
+    assert status.pop(("fid", "network on coloured waves")) == "skip"
+    assert set(status.values()) == {"pass"}
+
+
+class Hostile:
+    def __reduce__(self):
+        return (print, ("ran",))
+
+
+@pytest.mark.parametrize(
+    "content", [pickle.dumps(Hostile()), b"", b"no pickle", pickle.dumps({"a": np.ones(2)})[:-9]]
+)
+def test_the_weight_reader_runs_nothing(
+    content: bytes, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "weights.ckpt"
+    path.write_bytes(content)
+    with pytest.raises(Rejected) as caught:
+        networks.read_array_pickle(path)
+    assert caught.value.reason == "bad_weight"
+    assert capsys.readouterr().out == ""
+
+
+def test_correlation_of_mouths() -> None:
+    truth = np.sin(np.arange(40) / 3)
+    assert correlation(truth, truth * 0.5 + 2, "a") == pytest.approx(1)
+    assert correlation(truth, -truth, "a") == pytest.approx(-1)
+    assert correlation(truth, np.full(40, 0.3), "a") == 0
+    with pytest.raises(Rejected, match="does not move"):
+        correlation(np.full(40, 0.3), truth, "a")
+    lost = np.where(np.arange(40) < 6, np.nan, truth)
+    with pytest.raises(Rejected, match="34 of 40"):
+        correlation(truth, lost, "a")
+
+
+def test_no_face_is_a_failure_not_a_number() -> None:
+    footage = Footage("x", np.full((12, 64, 64, 3), 127, np.uint8), Store())
+    for name in ("csim_w600k_mbf", "mouth_psnr", "mouth_opening_r"):
+        with pytest.raises(Rejected) as caught:
+            METRICS[name].measure(Pair("a", footage, footage))
+        assert caught.value.reason == "no_face"
+
+
+@pytest.mark.assets
+def test_mouth_region_holds_the_mouth_and_stays_inside(faces: np.ndarray) -> None:
+    from benchmark.features import landmarks
+
+    found = landmarks(Footage("x", faces[:12], Store()), 2)
+    rows, columns = mouth_region(found, 128, 128)
+    lips = found[:, 52:72]
+    assert rows.start <= lips[..., 1].min() and lips[..., 1].max() <= rows.stop <= 128
+    assert columns.start <= lips[..., 0].min() and lips[..., 0].max() <= columns.stop <= 128
+    assert (rows.stop - rows.start) * (columns.stop - columns.start) < 0.25 * 128 * 128
+
+
+def test_records_of_metrics_say_what_they_are() -> None:
+    for metric in METRICS.values():
+        info = dataclasses.asdict(metric.info())
+        assert info["about"].endswith(".") and info["protocol"] and len(info["protocol_hash"]) == 12
+        assert (metric.direction == "target") or metric.target is None
