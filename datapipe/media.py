@@ -194,6 +194,10 @@ def _video_stream(container: Any, name: str) -> Any:
     for stream in container.streams.video:
         if not stream.disposition & av.stream.Disposition.attached_pic:
             return stream
+    if not container.streams.audio:
+        raise Rejected(
+            "not_a_video", f"{name} holds neither picture nor sound; take it away or copy it again"
+        )
     raise Rejected("no_video_stream", f"{name} has no picture; only its sound could be used")
 
 

@@ -61,7 +61,7 @@ def npy_bytes(array: NDArray[np.float32]) -> bytes:
 def write_shard(path: Path, samples: Iterable[tuple[str, dict[str, bytes]]]) -> Shard:
     """Write (key, members by suffix) pairs as one tar, whole or not at all, and describe it."""
     keys = []
-    with publish(path) as temporary, tarfile.open(temporary, "w", format=tarfile.USTAR_FORMAT) as out:
+    with publish(path) as temporary, tarfile.open(temporary, "w", format=tarfile.PAX_FORMAT) as out:
         for key, members in samples:
             keys.append(key)
             for suffix in [name for name in (*MEMBERS, ORIGINAL) if name in members]:
