@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import statistics
 import subprocess
@@ -66,9 +67,8 @@ def command_for(template: str, case: Case, out: Path) -> list[str]:
 
 
 def _filled(word: str, values: dict[str, str]) -> str:
-    for place, value in values.items():
-        word = word.replace(place, value)
-    return word
+    """Fill each place once: a path that holds `{out}` stays as it is."""
+    return re.sub("|".join(map(re.escape, values)), lambda found: values[found.group()], word)
 
 
 def time_command(

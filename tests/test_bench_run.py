@@ -1,0 +1,315 @@
+"""From folders of videos to tables: failures are counted, results do not depend on how they were computed."""
+
+import dataclasses
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmark import leaderboard, scoring
+from benchmark.__main__ import main, merged
+from benchmark.cases import find_cases, parse_system, parse_systems
+from benchmark.commands import choose
+from benchmark.evaluate import evaluate
+from benchmark.features import Store
+from benchmark.headlines import headlines
+from benchmark.latency import LatencyConfig, command_for, time_command
+from benchmark.metrics import METRICS
+from benchmark.records import GROUND_TRUTH, Difference, Run, Score, SystemRun, protocol
+from benchmark.runs import read_run, write_run
+from benchmark.selftest import pattern
+from datapipe.media import write_video
+from datapipe.records import Rejected, from_json, to_json
+
+LIGHT = ("psnr", "ssim", "flicker", "flicker_ratio", "latency")
+HOSTILE = "<script>alert(1)</script>|**x**"
+
+
+def chosen(*names: str) -> dict:
+    return {name: METRICS[name] for name in names or LIGHT}
+
+
+def clip(number: int, num_frames: int = 12, side: int = 48) -> np.ndarray:
+    return pattern(num_frames, side, 0.5 * number)
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Four cases and four systems, one of which fails in every way a folder can."""
+    root = tmp_path_factory.mktemp("world")
+    for number in range(4):
+        write_video(root / f"cases/clip{number}.mp4", clip(number), crf=8)
+        write_video(root / f"good/clip{number}.mp4", clip(number), crf=24)
+        write_video(root / f"static/clip{number}.mp4", np.repeat(clip(number)[:1], 12, axis=0))
+        big = np.repeat(np.repeat(clip(number, 13), 2, axis=1), 2, axis=2)
+        write_video(root / f"large/clip{number}.mp4", big)
+    times = {"seconds": 0.4, "media_seconds": 0.48, "num_frames": 12, "first_frame_seconds": None}
+    record = {"system": "good", "load_seconds": 1.5, "clips": {f"clip{k}": times for k in range(4)}}
+    (root / "good/timing.json").write_text(json.dumps(record))
+    (root / "broken").mkdir()
+    (root / "broken/clip0.mp4").write_bytes(b"")
+    (root / "broken/clip1.mp4").write_bytes((root / "good/clip1.mp4").read_bytes()[:900])
+    write_video(root / "broken/clip2.mp4", clip(2, 5))
+    return root
+
+
+def systems_of(root: Path, *names: str) -> tuple:
+    return parse_systems(tuple(f"{name}={root / name}" for name in names))
+
+
+@pytest.fixture(scope="module")
+def run(world: Path) -> Run:
+    systems = systems_of(world, "good", "static", "large", "broken")
+    return evaluate(find_cases(world / "cases"), systems, chosen(), None, 2)
+
+
+def score_of(run: Run, system: str, metric: str) -> Score:
+    (row,) = (each for each in run.systems if each.name == system)
+    return next(score for score in row.scores if score.metric == metric)
+
+
+def test_the_first_row_is_the_truth_against_itself(run: Run) -> None:
+    assert run.systems[0].name == GROUND_TRUTH
+    assert score_of(run, GROUND_TRUTH, "ssim").value == 1.0
+    assert score_of(run, GROUND_TRUTH, "latency").not_measured == "not applicable to the ground truth"
+
+
+def test_failures_are_counted_with_their_reason_and_never_scored(run: Run) -> None:
+    for metric in LIGHT:
+        score = score_of(run, "broken", metric)
+        assert (score.value, score.num_ok, score.num_total, score.per_clip) == (None, 0, 4, {})
+    why = score_of(run, "broken", "psnr").failures
+    assert "cannot be read as a video" in why["clip0"]
+    assert "clip1.mp4" in why["clip1"]
+    assert why["clip2"] == "clip2: 5 frames at 25 fps, the truth has 12; make them equal"
+    assert why["clip3"] == "clip3: broken has no video for it"
+    assert score_of(run, "static", "latency").num_ok == 0
+
+
+def test_other_sizes_and_one_frame_more_are_handled_and_recorded(run: Run) -> None:
+    (large,) = (each for each in run.systems if each.name == "large")
+    assert large.notes["clip0"] == "trimmed from 13 to 12 frames; resized from 96x96 to 48x48, bicubic"
+    assert score_of(run, "large", "psnr").value > 25
+
+
+def test_scores_are_bit_equal_for_any_number_of_workers_and_from_the_cache(
+    world: Path, tmp_path: Path
+) -> None:
+    cases, systems = find_cases(world / "cases"), systems_of(world, "good", "static")
+    metrics = chosen(*LIGHT, "fid", "lpips_alex")
+    runs = [
+        evaluate(cases, systems, metrics, None, 1),
+        evaluate(tuple(reversed(cases)), systems, metrics, tmp_path, 3),
+        evaluate(cases, systems, metrics, tmp_path, 2),
+    ]
+    assert runs[0].systems == runs[1].systems == runs[2].systems
+    assert runs[0].differences == runs[2].differences
+    assert "inception" in runs[1].seconds and "inception" not in runs[2].seconds
+
+
+def test_a_damaged_cache_is_made_again(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    assert store.get("ab", "x", lambda: np.arange(3)).tolist() == [0, 1, 2]
+    (stored,) = tmp_path.rglob("*.npy")
+    stored.write_bytes(stored.read_bytes()[:-5])
+    assert store.get("ab", "x", lambda: np.arange(4)).tolist() == [0, 1, 2, 3]
+    assert Store(tmp_path).get("ab", "x", lambda: pytest.fail("not from the cache")).tolist() == [0, 1, 2, 3]
+
+
+def test_an_unusable_ground_truth_costs_its_clip_only(world: Path, tmp_path: Path) -> None:
+    for name in ("clip0", "clip1"):
+        (tmp_path / f"{name}.mp4").write_bytes((world / f"cases/{name}.mp4").read_bytes())
+    (tmp_path / "clip1.mp4").write_bytes(b"not a video")
+    result = evaluate(find_cases(tmp_path), systems_of(world, "good"), chosen("psnr"), None, 1)
+    score = score_of(result, "good", "psnr")
+    assert (score.num_ok, score.num_total, list(score.failures)) == (1, 2, ["clip1"])
+    assert score.low is None
+
+
+def test_missing_weights_read_not_measured(world: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(name: str) -> Path:
+        raise Rejected("missing_weight", f"`{name}` is not here: put it there")
+
+    monkeypatch.setattr(scoring, "resolve", missing)
+    result = evaluate(find_cases(world / "cases"), systems_of(world, "good"), chosen("psnr", "fid"), None, 1)
+    assert score_of(result, "good", "fid").not_measured == "`fid-inception` is not here: put it there"
+    assert result.weights == {}
+    assert score_of(result, "good", "psnr").value is not None
+    assert "| not measured |" in leaderboard.markdown([result])
+
+
+def test_differences_are_paired(run: Run) -> None:
+    (gain,) = (d for d in run.differences if (d.metric, d.system, d.baseline) == ("psnr", "good", "static"))
+    good, static = (score_of(run, name, "psnr").per_clip for name in ("good", "static"))
+    assert gain.value == pytest.approx(np.mean([good[key] - static[key] for key in good]))
+    assert gain.num_clips == 4
+    assert not any("broken" in (d.system, d.baseline) for d in run.differences)
+
+
+def test_a_run_survives_the_disk_and_is_not_overwritten(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "run.json"
+    write_run(path, run)
+    assert read_run(path) == run == from_json(to_json(run), Run)
+    with pytest.raises(Rejected, match="--replace"):
+        write_run(path, run)
+    assert "NaN" not in path.read_text() and str(tmp_path) not in path.read_text()
+    path.write_text("{}")
+    with pytest.raises(Rejected, match="not a run"):
+        read_run(path)
+
+
+def with_row(run: Run, name: str, **scores: Score) -> Run:
+    (row,) = (each for each in run.systems if each.name == "good")
+    changed = tuple(scores.get(score.metric, score) for score in row.scores)
+    return dataclasses.replace(
+        run, systems=(*run.systems, SystemRun(name=name, scores=changed, videos={}, notes={}))
+    )
+
+
+def test_failing_wins_no_place(run: Run) -> None:
+    best = dataclasses.replace(
+        score_of(run, "good", "psnr"), value=99.0, num_ok=3, failures={"clip3": "lost"}
+    )
+    (table,) = leaderboard.tables([with_row(run, "cheat", psnr=best)])
+    column = next(name for name in table.ranks if name.startswith("psnr@"))
+    assert table.ranks[column] == {"large": 1, "good": 2, "static": 3, "cheat": 4}
+    assert "(3/4)" in leaderboard.markdown([with_row(run, "cheat", psnr=best)])
+
+
+def test_ranks_follow_the_direction(run: Run) -> None:
+    (table,) = leaderboard.tables([run])
+    by_name = {name.split("@")[0]: ranks for name, ranks in table.ranks.items()}
+    assert by_name["flicker"] == {}
+    assert by_name["flicker_ratio"]["static"] == 3
+    assert by_name["latency"] == {"good": 1}
+    assert all(GROUND_TRUTH not in ranks for ranks in by_name.values())
+
+
+def test_other_protocols_and_references_never_meet(run: Run) -> None:
+    other = protocol(colour="Y").hash
+    infos = tuple(dataclasses.replace(i, protocol_hash=other) if i.name == "psnr" else i for i in run.metrics)
+    (table,) = leaderboard.tables([run, dataclasses.replace(run, metrics=infos, created="later")])
+    assert sum(info.name == "psnr" for info in table.columns) == 2
+    names = [name for name, _ in table.rows]
+    assert names.count(GROUND_TRUTH) == 1 and "good (later)" in names
+    assert other in leaderboard.markdown([run, dataclasses.replace(run, metrics=infos)])
+    elsewhere = dataclasses.replace(run, reference={"clip0": "another"})
+    assert len(leaderboard.tables([run, elsewhere])) == 2
+
+
+def test_hostile_names_stay_text(run: Run) -> None:
+    table = leaderboard.markdown([with_row(run, HOSTILE)])
+    assert "<script>" not in table
+    assert (
+        len({line.replace("\\|", "").count("|") for line in table.splitlines() if line.startswith("|")}) == 1
+    )
+    assert "'=cmd" in leaderboard.as_csv([with_row(run, "=cmd|x")])
+
+
+def test_headlines_say_what_was_reached(run: Run) -> None:
+    gain = Difference(
+        metric="mouth_psnr", system="good", baseline="static", value=2.5, low=2.0, high=3.5, num_clips=4
+    )
+    found = headlines(dataclasses.replace(run, differences=(gain,)))
+    assert [each.met for each in found] == [False, False]
+    assert "good minus static picture: mouth PSNR: +2.50 dB [+2.00, +3.50], 4 clips" in found[0].sentence()
+    assert found[1].sentence() == "good: mouth opening r: not measured (bar 0.6)"
+
+
+@pytest.mark.parametrize(
+    "text", ["", "name", "=dir", "name=", f"{GROUND_TRUTH}=.", "name=/no/such/folder", "a=b=c"]
+)
+def test_a_wrong_system_is_refused(text: str) -> None:
+    with pytest.raises(Rejected) as caught:
+        parse_system(text)
+    assert caught.value.reason == "bad_input"
+
+
+@pytest.mark.parametrize("content", ["[]", "{", '{"clips": {"a": {"seconds": 1}}}', '{"clips": 3}'])
+def test_a_wrong_timing_record_is_refused(content: str, tmp_path: Path) -> None:
+    (tmp_path / "timing.json").write_text(content)
+    with pytest.raises(Rejected, match="timing"):
+        parse_system(f"a={tmp_path}")
+
+
+def test_command_line(world: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out, cache = tmp_path / "run.json", str(tmp_path / "cache")
+    words = [
+        "run",
+        "--reference",
+        str(world / "cases"),
+        "--out",
+        str(out),
+        "--cache",
+        cache,
+        "--metrics",
+        "psnr,ssim",
+    ]
+    good, broken = (f"{name}={world / name}" for name in ("good", "broken"))
+    assert main([*words, "--system", good]) == 0
+    assert "| good | " in capsys.readouterr().out
+    assert main([*words, "--system", good]) == 2
+    assert "--replace" in capsys.readouterr().err
+    assert main([*words, "--system", good, "--system", broken, "--replace"]) == 3
+    assert "broken has no video" in capsys.readouterr().err
+    assert [each.name for each in read_run(out).systems] == [GROUND_TRUTH, "good", "broken"]
+    table = tmp_path / "table.csv"
+    assert main(["leaderboard", "--runs", str(out), "--format", "csv", "--out", str(table)]) == 0
+    assert table.read_text().startswith("reference,system,metric,protocol,unit,direction,value")
+    assert main(["run", "--reference", str(tmp_path / "none"), "--out", "x.json", "--system", good]) == 2
+    assert main(["leaderboard", "--runs", str(tmp_path / "none.json")]) == 2
+    assert main(["nonsense"]) == 2
+    assert main(["run", "--help"]) == 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["run.json", "table.csv"]
+
+
+def test_an_unknown_metric_suggests_the_nearest() -> None:
+    with pytest.raises(Rejected, match="unknown metric `psrn`; did you mean psnr"):
+        choose(("psrn",), "quick")
+    assert list(choose(("ssim,fid", "psnr"), "quick")) == ["ssim", "fid", "psnr"]
+
+
+def test_list_options_may_be_repeated() -> None:
+    given = ["run", "--system", "a=1", "--out", "x", "--system=b=2", "c=3", "--replace"]
+    assert merged(given) == ["run", "--out", "x", "--replace", "--system", "a=1", "b=2", "c=3"]
+
+
+COPY = "import shutil,sys; shutil.copyfile(sys.argv[1], sys.argv[2])"
+
+
+def test_latency_of_a_command(world: Path, tmp_path: Path) -> None:
+    (case, *_) = find_cases(world / "cases")
+    ticks = iter(range(100))
+    template = f'{sys.executable} -c "{COPY}" {{reference}} {{out}}'
+    config = LatencyConfig(warmup=1, repeats=3)
+    (measured,) = time_command(template, [case], tmp_path, config, clock=lambda: next(ticks) ** 2)
+    # runs begin and end at consecutive ticks; the warm-up's begin is tick 0 and it has no end
+    assert measured.seconds == (3.0, 7.0, 11.0)
+    assert (measured.median, measured.num_frames) == (7.0, 12)
+    assert measured.rtf == pytest.approx(7.0 / 0.48)
+
+
+@pytest.mark.parametrize(
+    ("template", "reason"),
+    [
+        ("make.py {reference}", "bad_input"),
+        ("/no/such/program {out}", "bad_input"),
+        (f"{sys.executable} -c 'raise SystemExit(3)' {{out}}", "bad_input"),
+        (f"{sys.executable} -c pass {{out}}", "missing_file"),
+        (f"{sys.executable} -c 'import time; time.sleep(9)' {{out}}", "timeout"),
+    ],
+)
+def test_a_command_that_makes_no_video(template: str, reason: str, world: Path, tmp_path: Path) -> None:
+    cases = find_cases(world / "cases")[:1]
+    with pytest.raises(Rejected) as caught:
+        time_command(template, cases, tmp_path, LatencyConfig(warmup=0, repeats=1, timeout=1.0))
+    assert caught.value.reason == reason
+
+
+def test_a_path_cannot_become_an_argument(world: Path) -> None:
+    (case, *_) = find_cases(world / "cases")
+    command = command_for("tool --in {reference} --out={out}", case, Path("/x/a b; rm -rf {audio}.mp4"))
+    assert command[-1] == "--out=/x/a b; rm -rf {audio}.mp4"
+    assert len(command) == 4
