@@ -6,7 +6,10 @@ import importlib
 import sys
 
 COMMANDS = {
-    "demo": ("avatarsync_demo", "the whole way on the embedded sample: raw video -> shards -> model -> report"),
+    "demo": (
+        "avatarsync_demo",
+        "the whole way on the embedded sample: raw video to report",
+    ),
     "data": ("datapipe.__main__", "build, inspect and export shards (CMLR, HDTF, any folder)"),
     "model": ("model.__main__", "train the two-stage generator and make videos"),
     "bench": ("benchmark.__main__", "score systems, render leaderboards and reports"),
@@ -17,7 +20,9 @@ COMMANDS = {
 def usage() -> str:
     """List the commands, one a line."""
     rows = "\n".join(f"  {name:<9} {about}" for name, (_, about) in COMMANDS.items())
-    return f"usage: avatarsync COMMAND ...\n\n{rows}\n\n`avatarsync COMMAND --help` shows options and examples."
+    return (
+        f"usage: avatarsync COMMAND ...\n\n{rows}\n\n`avatarsync COMMAND --help` shows options and examples."
+    )
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -1,24 +1,27 @@
 """`avatarsync demo`: the whole way on the embedded sample, as a list of the suite's own commands.
 
-Every step is printed as the command a user could type; a step whose output is whole is reused by that command.
+Every step is printed as the command a user could type. A step whose output is whole and made from the same
+inputs is reused by that command, which says so: the demo keeps no state of its own.
 """
 
 from __future__ import annotations
 
 import shlex
+import subprocess
+import sys
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
 
 import tyro
 
-from datapipe.console import DONE_WITH_REJECTS, WRONG_USE, emit, guarded, say
+from datapipe.console import DONE, DONE_WITH_REJECTS, WRONG_USE, emit, guarded, say
+from datapipe.files import publish, sha256_of
 from datapipe.records import Rejected
+from datapipe.weights import resolve
 
+Command = list[str]
 SYSTEMS = ("avatarsync", "retrieval", "static")
-METRICS = "psnr,ssim,lpips_alex,fid,csim_w600k_mbf,mouth_psnr,mouth_opening_r,flicker,latency,rtf"
 
 
 @dataclass(frozen=True)
@@ -32,20 +35,130 @@ class DemoConfig:
     """Folder of the report; everything the demo makes lies below it."""
     preset: str = "demo"
     """Size of the generator: demo (minutes of training) or tiny (seconds, to see that it runs)."""
-    seed: int = 0
-    """Seed of the sample corpus and of training."""
 
 
-def steps(config: DemoConfig) -> list[list[str]]:
-    """List the demo's commands in order."""
-    out = config.out
-    raw, shards, run, cases = (str(out / name) for name in ("raw", "shards", "run", "cases"))
-    build = ["data", "build", "--size", "128", "--cluster", "local", "--workers", "2"]
-    system_flags = [flag for name in SYSTEMS for flag in ("--system", f"{name}={out / 'systems' / name}")]
-    ledgers = [flag for name in ("cmlr", "hdtf", "real") for flag in ("--ledger", str(out / "shards" / name))]
-    generate = ["model", "generate-cases", "--run", run, "--cases", cases, "--data", shards]
-    return [
-        ["data", "sample", raw, "--seed", str(config.seed)],
-        [*build, "--source", "cmlr", "--root", f"{raw}/cmlr", "--out", f"{shards}/cmlr"],
-        [*build, "--source", "hdtf", "--root", f"{raw}/hdtf", "--out", f"{shards}/hdtf"],
+def data_steps(out: Path) -> list[Command]:
+    """List the commands from raw video to shards and held-out cases."""
+    build = ["data", "build", "--cluster", "local", "--size", "128"]
+    steps: list[Command] = [["data", "sample", f"{out}/raw"]]
+    for source in ("cmlr", "hdtf"):
+        places = ["--root", f"{out}/raw/{source}", "--out", f"{out}/shards/{source}"]
+        steps.append([*build, "--source", source, *places])
+    real = ["data", "build", "--source", "folder", "--root", f"{out}/real", "--out", f"{out}/shards/real"]
+    steps.append([*real, "--size", "256", "--upscale.backend", "realesrgan"])
+    steps.append(["data", "preview", "--shards", f"{out}/shards/real", "--out", f"{out}/real-preview.png"])
+    for source in ("cmlr", "hdtf"):
+        places = ["--shards", f"{out}/shards/{source}", "--out", f"{out}/cases"]
+        steps.append(["data", "export", *places, "--split", "test"])
+    return steps
+
+
+def training_steps(out: Path, preset: str) -> tuple[list[Command], Command]:
+    """List the two trainings that run side by side on a thread each, and the one that follows."""
+
+    options = ["--preset", preset]
+
+    def train(part: str, threads: int) -> Command:
+        data = ["--data", f"{out}/shards/cmlr", f"{out}/shards/hdtf"]
+        return [
+            "model",
+            "train",
+            part,
+            *data,
+            "--out",
+            f"{out}/run",
+            "--preset",
+            preset,
+            "--threads",
+            str(threads),
+        ]
+
+    return [train("tokenizer", 1), train("interpolator", 1)], train("keyframes", 2)
+
+
+def scoring_steps(out: Path) -> list[Command]:
+    """List the commands from the trained generator to the report."""
+    videos = [f"{name}={out}/systems/{name}" for name in SYSTEMS]
+    cases = ["--cases", f"{out}/cases"]
+    source = {
+        "avatarsync": ["--run", f"{out}/run"],
+        "retrieval": ["--data", f"{out}/shards/cmlr", f"{out}/shards/hdtf"],
+        "static": [],
+    }
+    steps: list[Command] = [
+        ["model", "generate-cases", *cases, "--system", name, *source[name], "--out", f"{out}/systems/{name}"]
+        for name in SYSTEMS
     ]
+    run = f"{out}/run.json"
+    steps.append(
+        ["bench", "run", "--reference", f"{out}/cases", "--system", *videos, "--out", run, "--replace"]
+    )
+    ledgers = [f"{out}/shards/{name}" for name in ("cmlr", "hdtf", "real")]
+    report = ["bench", "report", "--run", run, *cases, "--system", *videos, "--train-log", f"{out}/run"]
+    steps.append([*report, "--ledger", *ledgers, "--out", str(out), "--title", "AvatarSync demo"])
+    return steps
+
+
+def run_step(command: Command) -> None:
+    """Run one of the suite's commands in this process; stop the demo when it fails."""
+    from avatarsync import main as avatarsync
+
+    say(f"\n$ avatarsync {shlex.join(command)}")
+    started = time.monotonic()
+    code = avatarsync(command)
+    if code not in (DONE, DONE_WITH_REJECTS):
+        raise Rejected(
+            "bad_input",
+            f"the step `avatarsync {' '.join(command[:2])}` ended with exit code {code}; see above",
+        )
+    say(f"  [{time.monotonic() - started:.1f} s]")
+
+
+def run_side_by_side(commands: list[Command]) -> None:
+    """Run commands as processes of their own at the same time; all are stopped when one fails."""
+    for command in commands:
+        say(f"\n$ avatarsync {shlex.join(command)} &")
+    started = time.monotonic()
+    running = [subprocess.Popen([sys.executable, "-m", "avatarsync", *command]) for command in commands]
+    try:
+        codes = [process.wait() for process in running]
+    finally:
+        for process in running:
+            process.terminate()
+            process.wait()
+    if any(codes):
+        raise Rejected("step_failed", f"a training ended with exit codes {codes}; see above")
+    say(f"  [{time.monotonic() - started:.1f} s]")
+
+
+def place_real_clip(folder: Path) -> None:
+    """Put the public-domain speech clip where the folder source looks for it."""
+    fetched, target = resolve("clip-obama", say), folder / "obama_speech.mp4"
+    if not target.exists() or sha256_of(target) != sha256_of(fetched):
+        with publish(target) as temporary:
+            temporary.write_bytes(fetched.read_bytes())
+
+
+def demo(config: DemoConfig) -> int:
+    """Run every step and print where the report is."""
+    started = time.monotonic()
+    place_real_clip(config.out / "real")
+    for command in data_steps(config.out):
+        run_step(command)
+    together, after = training_steps(config.out, config.preset)
+    run_side_by_side(together)
+    for command in [after, *scoring_steps(config.out)]:
+        run_step(command)
+    emit(
+        f"\nreport: {(config.out / 'index.html').resolve()}  ({(time.monotonic() - started) / 60:.1f} minutes)"
+    )
+    return DONE
+
+
+def main(argv: list[str]) -> int:
+    """Parse the options and run the demo."""
+    try:
+        config = tyro.cli(DemoConfig, args=argv, prog="avatarsync demo")
+    except SystemExit as stop:
+        return WRONG_USE if stop.code else DONE
+    return guarded(lambda: demo(config))

@@ -58,6 +58,7 @@ REASONS: dict[str, str] = {
     "bad_input": "an argument does not fit what was asked",
     "disk_full": "the disk is full",
     "timeout": "the item took longer than its limit",
+    "step_failed": "a step of a longer command ended with an error",
 }
 """Every reason a `Rejected` may carry, with its meaning; the ledger counts by these."""
 

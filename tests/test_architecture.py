@@ -16,7 +16,9 @@ import pytest
 ROOT = Path(__file__).parent.parent
 PACKAGES = ("datapipe", "model", "benchmark")
 SOURCES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
-UNSAFE = re.compile(r"pickle\.loads?\(|shell\s*=\s*True|yaml\.load\(|extractall\(|weights_only\s*=\s*False|\beval\(|\bexec\(")
+UNSAFE = re.compile(
+    r"pickle\.loads?\(|shell\s*=\s*True|yaml\.load\(|extractall\(|weights_only\s*=\s*False|\beval\(|\bexec\("
+)
 
 
 def functions_of(path: Path) -> list[ast.FunctionDef]:
@@ -38,7 +40,9 @@ def test_functions_are_short() -> None:
     assert lengths[int(len(lengths) * 0.9)] < 50
 
 
-@pytest.mark.parametrize("path", [ROOT / "datapipe/flow.py", ROOT / "model/generate.py", ROOT / "benchmark/evaluate.py"])
+@pytest.mark.parametrize(
+    "path", [ROOT / "datapipe/flow.py", ROOT / "model/generate.py", ROOT / "benchmark/evaluate.py"]
+)
 def test_the_flow_is_a_page(path: Path) -> None:
     assert len(path.read_text().splitlines()) < 80
 
@@ -67,7 +71,11 @@ def test_every_record_is_frozen() -> None:
         if name.endswith(("__main__", "pip_fetch")):
             continue
         for _, kind in inspect.getmembers(importlib.import_module(name), inspect.isclass):
-            if kind.__module__ == name and dataclasses.is_dataclass(kind) and not kind.__dataclass_params__.frozen:
+            if (
+                kind.__module__ == name
+                and dataclasses.is_dataclass(kind)
+                and not kind.__dataclass_params__.frozen
+            ):
                 loose.append(f"{name}.{kind.__name__}")
     assert not loose
 

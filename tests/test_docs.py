@@ -20,11 +20,15 @@ def commands_of(document: Path) -> list[list[str]]:
     return [shlex.split(line, comments=True) for line in lines if line.startswith(("avatarsync ", "make "))]
 
 
-COMMANDS = [pytest.param(command, id=" ".join(command)[:70]) for doc in DOCUMENTS for command in commands_of(doc)]
+COMMANDS = [
+    pytest.param(command, id=" ".join(command)[:70]) for doc in DOCUMENTS for command in commands_of(doc)
+]
 
 
 def help_of(words: list[str]) -> str:
-    result = subprocess.run([sys.executable, "-m", "avatarsync", *words, "--help"], capture_output=True, text=True, cwd=ROOT)
+    result = subprocess.run(
+        [sys.executable, "-m", "avatarsync", *words, "--help"], capture_output=True, text=True, cwd=ROOT
+    )
     assert result.returncode == 0, result.stderr
     return result.stdout
 
@@ -38,7 +42,9 @@ def test_documented_command_exists_with_its_options(command: list[str]) -> None:
         targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
         assert command[1].split("=")[0] in targets
         return
-    words = [word for word in command[1:] if re.fullmatch(r"[a-z][a-z-]*", word)][: 1 if command[1] == "demo" else 2]
+    words = [word for word in command[1:] if re.fullmatch(r"[a-z][a-z-]*", word)][
+        : 1 if command[1] == "demo" else 2
+    ]
     if command[1:3] == ["model", "train"]:
         words = command[1:4]
     if command[1].startswith("-"):
