@@ -23,8 +23,9 @@ from datapipe.files import publish, sha256_of
 from datapipe.media import read_frames
 from datapipe.weights import lookup
 
-from . import networks
-
+INCEPTION, ALEX, DETECTOR = "fid-inception", "lpips-alex", "scrfd-500m"
+LANDMARKS, IDENTITY = "2d106det", "w600k-mbf"
+"""Names in the weights registry."""
 Array = NDArray[Any]
 DETECT_EVERY = 10
 """Faces are detected in every tenth frame; landmarks in between use the nearest detection's box."""
@@ -101,26 +102,28 @@ def open_footage(path: Path, store: Store) -> Footage:
 
 def inception(footage: Footage, every: int) -> NDArray[np.float32]:
     """FID features (n, 2048)."""
-    return footage.feature("inception", every, _inception, lookup(networks.INCEPTION).sha256)
+    return footage.feature("inception", every, _inception, lookup(INCEPTION).sha256)
 
 
 def detections(footage: Footage) -> NDArray[np.float32]:
     """Largest face of every tenth frame, (n, 15): box, score, five points; NaN where there is none."""
-    return footage.feature("faces", DETECT_EVERY, _detections, lookup("scrfd-500m").sha256)
+    return footage.feature("faces", DETECT_EVERY, _detections, lookup(DETECTOR).sha256)
 
 
 def landmarks(footage: Footage, every: int) -> NDArray[np.float32]:
     """Landmarks (n, 106, 2) of every `every`-th frame; NaN where no face is near."""
-    return footage.feature("landmarks", every, _landmarks, lookup("2d106det").sha256)
+    return footage.feature("landmarks", every, _landmarks, lookup(LANDMARKS).sha256)
 
 
 def embeddings(footage: Footage) -> NDArray[np.float32]:
     """Unit ArcFace vectors (n, 512) of the frames in which faces were detected; NaN where there is none."""
-    return footage.feature("identity", DETECT_EVERY, _embeddings, lookup("w600k-mbf").sha256)
+    return footage.feature("identity", DETECT_EVERY, _embeddings, lookup(IDENTITY).sha256)
 
 
 def lpips(truth: Footage, generated: Footage, every: int) -> NDArray[np.float64]:
     """LPIPS of every `every`-th frame, (n,); the truth's activations are kept for the next system."""
+    from . import networks
+
     rows = []
     for index, frames in enumerate(networks.batches(generated.frames[::every])):
         rows.append(networks.lpips_distances(_truth_tower(truth, every, index), networks.lpips_tower(frames)))
@@ -130,6 +133,8 @@ def lpips(truth: Footage, generated: Footage, every: int) -> NDArray[np.float64]
 def _truth_tower(truth: Footage, every: int, index: int) -> Any:
     if (every, index) in truth.towers:
         return truth.towers[every, index]
+    from . import networks
+
     frames = truth.frames[::every]
     tower = networks.lpips_tower(networks.batches(frames)[index])
     if frames[..., 0].size <= PIXELS_TO_KEEP:
@@ -138,7 +143,9 @@ def _truth_tower(truth: Footage, every: int, index: int) -> Any:
 
 
 def _inception(footage: Footage, every: int) -> Array:
-    return networks.inception_features(footage.frames[::every])
+    from .networks import inception_features
+
+    return inception_features(footage.frames[::every])
 
 
 def _detections(footage: Footage, every: int) -> Array:

@@ -14,11 +14,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from datapipe.files import publish, sha256_of
+from datapipe.files import publish
 from datapipe.records import Rejected
 from datapipe.weights import lookup, resolve
 
-INCEPTION, ALEX = "fid-inception", "lpips-alex"
+from .features import ALEX, INCEPTION
+
 INCEPTION_SIDE = 299
 BATCH = 16
 ALEX_CONVS = ((4, 2), (1, 2), (1, 1), (1, 1), (1, 1))
@@ -131,6 +132,7 @@ class _ArrayUnpickler(pickle.Unpickler):
     """Reads dictionaries of numpy arrays and nothing else: any other name in the file is refused."""
 
     def find_class(self, module: str, name: str) -> Any:
+        """Look up one of the three names that arrays are made of."""
         if (module, name) not in ARRAY_PARTS:
             raise Rejected("bad_weight", f"a weight file names {module}.{name}; only arrays are accepted")
         if name == "_reconstruct":
@@ -148,8 +150,3 @@ def read_array_pickle(path: Path) -> dict[str, Any]:
                 "bad_weight", f"{path.name} is no pickle of numpy arrays; delete it and retry"
             ) from error
     return cast(dict[str, Any], tree)
-
-
-def weights_hash(name: str) -> str:
-    """The sha256 of a weight that is present, for the record."""
-    return sha256_of(resolve(name))

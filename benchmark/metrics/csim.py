@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..features import DETECT_EVERY, embeddings
+from ..features import DETECT_EVERY, DETECTOR, IDENTITY, embeddings
 from ..records import protocol
 from .metric import Metric, Pair, mean_of_found, mean_over_cases, per_case
 
@@ -36,7 +36,7 @@ METRIC = Metric(
         every=DETECT_EVERY,
         missing_faces_allowed=AT_MOST_MISSING,
     ),
-    weights=("scrfd-500m", "w600k-mbf"),
+    weights=(DETECTOR, IDENTITY),
     about="Identity: cosine of face embeddings with the true frame (ArcFace MobileFaceNet).",
     measure=per_case(_value),
     compute=mean_over_cases,

@@ -10,8 +10,7 @@ import numpy as np
 
 from datapipe.records import Rejected
 
-from .. import networks
-from ..features import inception
+from ..features import INCEPTION, inception
 from ..frechet import frechet_distance
 from ..intervals import frechet_estimate
 from ..records import Estimate, protocol
@@ -38,7 +37,7 @@ def metric(every: int) -> Metric:
             ddof=1,
             every=every,
         ),
-        weights=(networks.INCEPTION,),
+        weights=(INCEPTION,),
         about="Fréchet distance between Inception features of generated and true frames.",
         kind=FeatureSets,
         measure=measure,

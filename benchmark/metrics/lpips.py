@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from .. import networks
-from ..features import lpips
+from ..features import ALEX, lpips
 from ..records import protocol
 from .metric import Metric, Pair, mean_over_cases, per_case
 
@@ -30,7 +29,7 @@ def metric(every: int) -> Metric:
         direction="lower",
         best=0.0,
         protocol=settings,
-        weights=(networks.ALEX,),
+        weights=(ALEX,),
         about="Perceptual distance between frames (AlexNet trunk, 0 is identical).",
         measure=per_case(value),
         compute=mean_over_cases,

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from datapipe import faces
 from datapipe.records import Rejected
 
-from ..features import landmarks
+from ..features import DETECTOR, LANDMARKS, landmarks
 from ..records import protocol
 from .metric import Metric, Pair, mean_over_cases, per_case
 from .psnr import BEST, psnr_frames
@@ -35,6 +35,7 @@ def mouth_psnr(every: int) -> Metric:
     """PSNR of a box that is fixed per clip and comes from the ground truth's landmarks alone."""
 
     def value(pair: Pair) -> float:
+        """PSNR of the clip's box."""
         _, height, width, _ = pair.truth.frames.shape
         rows, columns = mouth_region(landmarks(pair.truth, every), height, width)
         return float(
@@ -54,7 +55,7 @@ def mouth_psnr(every: int) -> Metric:
             mse_floor="1/12",
             mean="frames, then clips",
         ),
-        weights=("scrfd-500m", "2d106det"),
+        weights=(DETECTOR, LANDMARKS),
         about="PSNR inside the mouth region, located in the ground truth.",
         measure=per_case(value),
         compute=mean_over_cases,
@@ -81,7 +82,7 @@ def mouth_opening_r(every: int) -> Metric:
             constant_mouth="r = 0",
             missing_faces_allowed=AT_MOST_MISSING,
         ),
-        weights=("scrfd-500m", "2d106det"),
+        weights=(DETECTOR, LANDMARKS),
         about="How the mouth's opening follows the true one over time (Pearson r per clip).",
         measure=per_case(value),
         compute=mean_over_cases,

@@ -14,6 +14,7 @@ def _metric(
     name: str, title: str, unit: str, about: str, value_of: Callable[[Timing], float | None]
 ) -> Metric:
     def value(pair: Pair) -> float:
+        """Take the time out of the record, or say that it is not there."""
         measured = value_of(pair.timing) if pair.timing else None
         if measured is None:
             raise Rejected(
