@@ -55,23 +55,11 @@ def data_steps(out: Path) -> list[Command]:
 
 def training_steps(out: Path, preset: str) -> tuple[list[Command], Command]:
     """List the two trainings that run side by side on a thread each, and the one that follows."""
-
-    options = ["--preset", preset]
+    data = ["--data", f"{out}/shards/cmlr", f"{out}/shards/hdtf"]
 
     def train(part: str, threads: int) -> Command:
-        data = ["--data", f"{out}/shards/cmlr", f"{out}/shards/hdtf"]
-        return [
-            "model",
-            "train",
-            part,
-            *data,
-            "--out",
-            f"{out}/run",
-            "--preset",
-            preset,
-            "--threads",
-            str(threads),
-        ]
+        options = ["--preset", preset, "--threads", str(threads)]
+        return ["model", "train", part, *data, "--out", f"{out}/run", *options]
 
     return [train("tokenizer", 1), train("interpolator", 1)], train("keyframes", 2)
 
@@ -149,9 +137,8 @@ def demo(config: DemoConfig) -> int:
     run_side_by_side(together)
     for command in [after, *scoring_steps(config.out)]:
         run_step(command)
-    emit(
-        f"\nreport: {(config.out / 'index.html').resolve()}  ({(time.monotonic() - started) / 60:.1f} minutes)"
-    )
+    minutes = (time.monotonic() - started) / 60
+    emit(f"\nreport: {(config.out / 'index.html').resolve()}  ({minutes:.1f} minutes)")
     return DONE
 
 

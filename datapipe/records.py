@@ -23,7 +23,7 @@ SILENCE = "SIL"
 RecordT = TypeVar("RecordT")
 
 
-class Rejected(Exception):  # noqa: N818 - it is an outcome of a stage, not an error of the program
+class Rejected(Exception):
     """The one expected failure: this item cannot go on, for a reason from the closed set `REASONS`."""
 
     def __init__(self, reason: str, message: str) -> None:
