@@ -55,7 +55,8 @@ def load_config(folder: Path, part: str) -> dict[str, Any]:
     if not path.exists() or not (folder / WEIGHTS).exists():
         raise Rejected(
             "missing_weight",
-            f"{folder.parent} holds no trained {part}; run `avatarsync model train {part} --out {folder.parent}`",
+            f"{folder.parent} holds no trained {part}; make it: "
+            f"`avatarsync model train {part} --data SHARDS --out {folder.parent}`",
         )
     loaded: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     return loaded
@@ -90,7 +91,9 @@ def load_tensors(path: Path) -> dict[str, Tensor]:
         with safe_open(path, framework="pt") as stream:
             return {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118 - not a dict
     except SafetensorError as error:
-        raise Rejected("bad_weight", f"{path} is no whole safetensors file; delete it and train again") from error
+        raise Rejected(
+            "bad_weight", f"{path} is no whole safetensors file; delete it and train again"
+        ) from error
 
 
 def save_resume(folder: Path, network: nn.Module, optimizer: torch.optim.Optimizer, step: int) -> None:
@@ -107,7 +110,9 @@ def load_resume(folder: Path, network: nn.Module, optimizer: torch.optim.Optimiz
     if not path.exists():
         return 0
     tensors = load_tensors(path)
-    weights = {name.removeprefix("network/"): value for name, value in tensors.items() if name.startswith("network/")}
+    weights = {
+        name.removeprefix("network/"): value for name, value in tensors.items() if name.startswith("network/")
+    }
     check_and_load(network, weights, path)
     state: dict[int, dict[str, Tensor]] = {}
     for name, value in tensors.items():

@@ -13,10 +13,12 @@ from numpy.typing import NDArray
 
 from datapipe.faces import mouth_box
 from datapipe.media import read_frames
-from datapipe.records import Rejected, Seconds
+from datapipe.records import Rejected
 from datapipe.shards import StoredSample, read_samples
 
 MIN_KEYFRAMES = 2
+POINTS = (*range(52, 72), 5, 6, 7, 8, 0, 24, 23, 22, 21)
+"""Landmarks (of 106) that speech moves: the lips, and the jaw line around the chin."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -33,16 +35,15 @@ class TalkingClip:
     phonemes: tuple[str, ...]
     mouth_T4: NDArray[np.float32]
     """x0, y0, x1, y1 of the mouth region of every frame, in pixels."""
-
-    def gap(self, left: int, right: int) -> Seconds:
-        """Seconds between two frames."""
-        return (right - left) / 25.0
+    points_TL2: NDArray[np.float32]
+    """Lips and chin in every frame, -1 to 1 across the picture."""
 
 
-def load_clips(folders: Sequence[Path], split: str, size: int) -> list[TalkingClip]:
+def load_clips(folders: Sequence[Path], split: str, size: int | None) -> list[TalkingClip]:
     """Decode all clips of one split from one or several datasets.
 
-    Raises `Rejected("bad_input")` when there are none, or when their pictures are not `size` pixels wide.
+    Raises `Rejected("bad_input")` when there are none, or when their pictures are not `size` pixels wide
+    (None takes any).
     """
     with ThreadPoolExecutor(2) as pool:
         samples = (sample for folder in folders for sample in read_samples(folder, split))
@@ -51,7 +52,7 @@ def load_clips(folders: Sequence[Path], split: str, size: int) -> list[TalkingCl
         names = ", ".join(str(folder) for folder in folders)
         raise Rejected("bad_input", f"{names}: no clip of the split `{split}`; build shards that have some")
     for clip in clips:
-        if clip.frames_THW3.shape[1] != size:
+        if size not in (None, clip.frames_THW3.shape[1]):
             raise Rejected(
                 "bad_input",
                 f"{clip.key}: pictures of {clip.frames_THW3.shape[1]} px, but the preset works at {size}; "
@@ -72,7 +73,13 @@ def to_clip(stored: StoredSample) -> TalkingClip:
         times_n=np.array([each.time for each in meta.keyframes]),
         phonemes=tuple(each.phoneme for each in meta.keyframes),
         mouth_T4=np.array([mouth_box(points, meta.size) for points in stored.landmarks_TK2], np.float32),
+        points_TL2=moving_points(stored.landmarks_TK2, meta.size),
     )
+
+
+def moving_points(landmarks_TK2: NDArray[np.float32], size: int) -> NDArray[np.float32]:
+    """Pick `POINTS` and put them between -1 and 1."""
+    return np.asarray((landmarks_TK2[:, list(POINTS)] + 0.5) * (2.0 / size) - 1.0, np.float32)
 
 
 def identity_of(folders: Sequence[Path]) -> str:
@@ -81,6 +88,8 @@ def identity_of(folders: Sequence[Path]) -> str:
     for folder in folders:
         path = folder / "manifest.json"
         if not path.exists():
-            raise Rejected("bad_input", f"{folder} has no manifest.json; build it with `avatarsync data build`")
+            raise Rejected(
+                "bad_input", f"{folder} has no manifest.json; build it with `avatarsync data build`"
+            )
         digest.update(path.read_bytes())
     return digest.hexdigest()

@@ -55,7 +55,9 @@ def demo() -> Preset:
         name="demo",
         tokenizer=tokenizer,
         tokenizer_train=TrainConfig(steps=500, learning_rate=2e-3),
-        keyframes=KeyframeConfig(width=128, depth=4, num_tokens=tokenizer.num_tokens, groups=tokenizer.groups),
+        keyframes=KeyframeConfig(
+            width=128, depth=4, num_tokens=tokenizer.num_tokens, groups=tokenizer.groups
+        ),
         keyframes_train=TrainConfig(steps=500, learning_rate=2e-3),
         interpolator=InterpolatorConfig(size=128),
         interpolator_train=TrainConfig(steps=300, learning_rate=2e-3),
@@ -69,7 +71,9 @@ def paper() -> Preset:
         name="paper",
         tokenizer=tokenizer,
         tokenizer_train=TrainConfig(steps=100_000, learning_rate=1e-4),
-        keyframes=KeyframeConfig(width=1024, depth=24, heads=16, num_tokens=tokenizer.num_tokens, groups=(6, 12)),
+        keyframes=KeyframeConfig(
+            width=1024, depth=24, heads=16, num_tokens=tokenizer.num_tokens, groups=(6, 12)
+        ),
         keyframes_train=TrainConfig(steps=10_000, learning_rate=1e-4, warmup=0.02),
         interpolator=InterpolatorConfig(size=512, fine_width=64, coarse_width=192, depth=4),
         interpolator_train=TrainConfig(steps=50_000, learning_rate=2e-4),
@@ -83,5 +87,7 @@ def preset_named(name: str) -> Preset:
     """Look a preset up; an unknown name gets the nearest one suggested."""
     if name not in PRESETS:
         near = difflib.get_close_matches(name, PRESETS, n=1, cutoff=0.0)[0]
-        raise Rejected("bad_input", f"unknown preset `{name}`; there are {', '.join(PRESETS)} (did you mean {near}?)")
+        raise Rejected(
+            "bad_input", f"unknown preset `{name}`; there are {', '.join(PRESETS)} (did you mean {near}?)"
+        )
     return PRESETS[name]()

@@ -65,7 +65,9 @@ def scan(a_BLDN: Tensor, b_BLDN: Tensor, chunk: int = CHUNK) -> Tensor:
     return states
 
 
-def selective_scan(u_BLD: Tensor, delta_BLD: Tensor, decay_DN: Tensor, b_BLN: Tensor, c_BLN: Tensor) -> Tensor:
+def selective_scan(
+    u_BLD: Tensor, delta_BLD: Tensor, decay_DN: Tensor, b_BLN: Tensor, c_BLN: Tensor
+) -> Tensor:
     """S6 (Gu and Dao 2023, alg. 2): y_t = C_t h_t, h_t = exp(delta_t A) h_{t-1} + delta_t B_t u_t.
 
     `decay_DN` is A (negative); the result is (B, L, D), in float32.

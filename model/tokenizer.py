@@ -1,16 +1,19 @@
 """Picture <-> tokens: a convolutional autoencoder with look-up-free quantisation (LFQ, MAGVIT-v2).
 
-A token is the sign pattern of `bits` numbers; its id is little-endian, sum of bit_i * 2^i, as in Open-MAGVIT2.
+A token is the sign pattern of `bits` numbers; its id is little-endian, sum of bit_i * 2^i, as Open-MAGVIT2's.
 Ids factor into sub-tokens of `groups` bits (token factorisation), lowest bits first, so that no head or
 softmax is ever as wide as the whole codebook.
 
-Ours, not the papers': with `use_reference` the decoder also sees the reference picture. It bends that picture
-and paints only what bending cannot give, so identity and texture stay sharp while tokens say what changed.
+Ours, not the papers': with `use_reference` the decoder also sees the reference picture. A small head reads
+where lips and chin are from the codes of both pictures, the reference is bent from its points to the wanted
+ones, and the decoder refines that and paints what bending cannot give (teeth, the dark of the mouth). So
+identity and texture stay sharp, and tokens are made to say what the mouth does.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -19,7 +22,16 @@ from torch.nn import functional
 from .layers import Down, ResBlock, Stem, Up, warp
 
 STEM_STRIDE = 4
-MAX_FLOW = 12.0
+MAX_FLOW = 6.0
+"""Largest refinement of the flow in pixels."""
+LATENT_GAIN = 0.7
+POINT_SCALE = 0.1
+"""How far points move for an offset of 1, in half picture sides."""
+REACH = 0.09
+"""How far a point carries its surroundings, in half picture sides."""
+STILLNESS = 0.3
+"""Weight of staying put; far from all points it wins."""
+KEEP = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +44,8 @@ class TokenizerConfig:
     """Channels at 1/4 of the side and at each halving after it; the last one is the token grid."""
     groups: tuple[int, ...] = (6, 6)
     """Bits of each sub-token; their sum is the number of bits of a token."""
+    num_points: int = 29
+    """Points of lips and chin that the codes must tell."""
     use_reference: bool = True
     """Let the decoder bend the reference picture; off is the plain autoencoder of the paper."""
 
@@ -49,6 +63,17 @@ class TokenizerConfig:
     def num_tokens(self) -> int:
         """Tokens of one picture, in raster order."""
         return self.side**2
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Rebuilt:
+    """What one training pass gives."""
+
+    picture: Tensor
+    latent: Tensor
+    """(2B, bits, side, side): of the pictures, then of their references."""
+    points_BL2: Tensor
+    """(2B, L, 2): likewise."""
 
 
 def bits_to_ids(signs_BKb: Tensor) -> Tensor:
@@ -90,11 +115,17 @@ def quantise(latent: Tensor) -> Tensor:
 def entropy_terms(latent_Nb: Tensor, temperature: float = 0.1) -> tuple[Tensor, Tensor]:
     """Return E[H(p)] and the bound sum_bits H(E[p_bit]) of H(E[p]), in nats.
 
-    The softmax over +-1 codes with logits 2 z.c / temperature factorises into p_bit = sigmoid(4 z / temperature),
-    so the per-sample entropy is exactly the sum over bits, and no codebook is enumerated.
+    The softmax over +-1 codes with logits 2 z.c / temperature factorises into p_bit = sigmoid(4 z /
+    temperature), so the per-sample entropy is exactly the sum over bits, and no codebook is enumerated.
     """
     p_Nb = torch.sigmoid(4.0 * latent_Nb.float() / temperature)
     return _binary_entropy(p_Nb).sum(-1).mean(), _binary_entropy(p_Nb.mean(0)).sum()
+
+
+def _silent(layer: nn.Conv2d) -> nn.Conv2d:
+    nn.init.zeros_(layer.weight)
+    nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
+    return layer
 
 
 def _binary_entropy(p: Tensor) -> Tensor:
@@ -103,64 +134,87 @@ def _binary_entropy(p: Tensor) -> Tensor:
 
 
 class Encoder(nn.Module):
-    """Picture (B, 3, S, S) to latent (B, bits, side, side) in (-1, 1)."""
+    """Picture (B, 3, S, S) to latent (B, bits, side, side) in (-1, 1), and the features on the way."""
 
     def __init__(self, config: TokenizerConfig) -> None:
         super().__init__()
-        layers: list[nn.Module] = [Stem(3, config.widths[0]), ResBlock(config.widths[0])]
-        for narrow, wide in zip(config.widths, config.widths[1:], strict=False):
-            layers += [Down(narrow, wide), ResBlock(wide)]
-        self.body = nn.Sequential(*layers, ResBlock(config.widths[-1]))
-        self.out = nn.Conv2d(config.widths[-1], config.bits, 1)
+        widths = config.widths
+        self.stem = nn.Sequential(Stem(3, widths[0]), ResBlock(widths[0]))
+        self.downs = nn.ModuleList(nn.Sequential(Down(a, b), ResBlock(b)) for a, b in pairwise(widths))
+        self.last = ResBlock(widths[-1])
+        self.place = nn.Parameter(torch.zeros(1, widths[-1], config.side, config.side))
+        self.out = nn.Conv2d(widths[-1], config.bits, 1)
+        # without it most bits stay constant for long, and the decoder learns to ignore them all
+        self.balance = nn.BatchNorm2d(config.bits, affine=False, momentum=0.05)
 
-    def forward(self, image_B3HW: Tensor) -> Tensor:
-        """Encode; tanh keeps the latent near the codes."""
-        return torch.tanh(self.out(functional.silu(self.body(image_B3HW))))
-
-
-class ReferenceEncoder(nn.Module):
-    """Reference picture to features at every scale above the token grid, finest last."""
-
-    def __init__(self, config: TokenizerConfig) -> None:
-        super().__init__()
-        fine = config.widths[:-1]
-        self.stem = nn.Sequential(Stem(3, fine[0]), ResBlock(fine[0]))
-        pairs = zip(fine, fine[1:], strict=False)
-        self.downs = nn.ModuleList(nn.Sequential(Down(a, b), ResBlock(b)) for a, b in pairs)
-
-    def forward(self, reference_B3HW: Tensor) -> tuple[Tensor, ...]:
-        """Features from coarse to fine."""
-        features = [self.stem(reference_B3HW)]
+    def forward(self, image_B3HW: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """Encode; the features are those above the token grid, coarse to fine."""
+        features = [self.stem(image_B3HW)]
         for down in self.downs:
             features.append(down(features[-1]))
-        return tuple(reversed(features))
+        latent = self.balance(self.out(functional.silu(self.last(features[-1]) + self.place)))
+        return torch.tanh(LATENT_GAIN * latent), tuple(reversed(features[:-1]))
 
 
 class Decoder(nn.Module):
-    """Code (B, bits, side, side), and reference features, to flow, mask and colour at full size."""
+    """Code (B, bits, side, side) and reference features to a coarse flow, mask and colour."""
 
     def __init__(self, config: TokenizerConfig) -> None:
         super().__init__()
-        coarse = config.widths[-1]
-        self.start = nn.Sequential(nn.Conv2d(config.bits, coarse, 3, padding=1), ResBlock(coarse), ResBlock(coarse))
+        coarse, fine = config.widths[-1], config.widths[0]
+        self.enter = nn.Conv2d(config.bits, coarse, 3, padding=1)
+        self.place = nn.Parameter(torch.zeros(1, coarse, config.side, config.side))
+        self.start = nn.Sequential(ResBlock(coarse), ResBlock(coarse))
         steps = list(zip(config.widths[:0:-1], config.widths[-2::-1], strict=True))
         self.ups = nn.ModuleList(Up(wide, narrow) for wide, narrow in steps)
         mixed = 2 if config.use_reference else 1
         self.mixes = nn.ModuleList(nn.Conv2d(mixed * narrow, narrow, 1) for _, narrow in steps)
         self.blocks = nn.ModuleList(nn.Sequential(ResBlock(narrow), ResBlock(narrow)) for _, narrow in steps)
-        self.out = nn.Conv2d(config.widths[0], 6 * STEM_STRIDE**2, 3, padding=1)
-        nn.init.zeros_(self.out.weight)
-        nn.init.zeros_(self.out.bias)  # type: ignore[arg-type]
+        self.flow = _silent(nn.Conv2d(fine, 2, 3, padding=1))
+        self.paint = _silent(nn.Conv2d(fine, 4 * STEM_STRIDE**2, 3, padding=1))
 
-    def forward(self, code_BbHW: Tensor, features: tuple[Tensor, ...]) -> Tensor:
-        """Return (B, 6, S, S): flow x, y; mask logit; colour."""
-        hidden = self.start(code_BbHW)
+    def forward(self, code_BbHW: Tensor, features: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
+        """Return flow (B, 2, S/4, S/4) in pixels, and (B, 4, S, S): mask logit, colour."""
+        hidden = self.start(self.enter(code_BbHW) + self.place)
         for level, (up, mix, block) in enumerate(zip(self.ups, self.mixes, self.blocks, strict=True)):
             hidden = up(hidden)
             if features:
                 hidden = torch.cat((hidden, features[level]), dim=1)
             hidden = block(mix(hidden))
-        return functional.pixel_shuffle(self.out(functional.silu(hidden)), STEM_STRIDE)
+        hidden = functional.silu(hidden)
+        painted = functional.pixel_shuffle(self.paint(hidden), STEM_STRIDE)
+        return MAX_FLOW * torch.tanh(self.flow(hidden) / MAX_FLOW), painted
+
+
+class PointHead(nn.Module):
+    """Read the points of lips and chin from a code: (B, bits, side, side) to (B, L, 2), in [-1, 1]."""
+
+    def __init__(self, config: TokenizerConfig) -> None:
+        super().__init__()
+        hidden = 96
+        self.body = nn.Sequential(nn.Linear(config.bits * config.num_tokens, hidden), nn.SiLU())
+        self.out = nn.Linear(hidden, 2 * config.num_points, bias=False)
+        self.rest = nn.Parameter(torch.zeros(config.num_points, 2))
+
+    def forward(self, code_BbHW: Tensor) -> Tensor:
+        """Offsets from the resting points, which training sets to the mean of its pictures."""
+        offsets = self.out(self.body(code_BbHW.flatten(1)))
+        points: Tensor = self.rest + POINT_SCALE * offsets.unflatten(1, (-1, 2))
+        return points
+
+
+def bend(points_BL2: Tensor, reference_BL2: Tensor, side: int) -> Tensor:
+    """Flow (B, 2, side, side) that carries a reference's points to where they are wanted; [-1, 1] units.
+
+    At every place the displacements of near points are averaged under a Gaussian; far from all of them the
+    picture stays.
+    """
+    at = (torch.arange(side) + 0.5) * (2.0 / side) - 1.0
+    grid_S2 = torch.stack(torch.meshgrid(at, at, indexing="xy"), dim=-1).view(-1, 2)
+    distance_BSL = torch.cdist(grid_S2.expand(len(points_BL2), -1, -1), points_BL2)
+    near_BSL = torch.exp(-distance_BSL.square() / (2 * REACH**2))
+    moved_BS2 = near_BSL @ (reference_BL2 - points_BL2) / (near_BSL.sum(-1, keepdim=True) + STILLNESS)
+    return moved_BS2.transpose(1, 2).unflatten(2, (side, side))
 
 
 class Tokenizer(nn.Module):
@@ -171,30 +225,48 @@ class Tokenizer(nn.Module):
         self.config = config
         self.encoder = Encoder(config)
         self.decoder = Decoder(config)
-        self.reference = ReferenceEncoder(config) if config.use_reference else None
+        self.points = PointHead(config)
 
-    def forward(self, image_B3HW: Tensor, reference_B3HW: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the reconstruction and the latent (B, bits, side, side) before its quantisation."""
-        latent = self.encoder(image_B3HW)
-        return self.decode(quantise(latent), reference_B3HW), latent
+    def forward(self, image_B3HW: Tensor, reference_B3HW: Tensor) -> Rebuilt:
+        """Encode and decode, for training."""
+        latents, features = self.encoder(torch.cat((image_B3HW, reference_B3HW)))
+        wanted, given = quantise(latents).chunk(2)
+        points, from_points = self.points(wanted), self.points(given)
+        features = tuple(each.chunk(2)[1] for each in features)
+        picture = self._picture(wanted, reference_B3HW, features, bend(points, from_points, self.grid))
+        return Rebuilt(picture=picture, latent=latents, points_BL2=torch.cat((points, from_points)))
+
+    @property
+    def grid(self) -> int:
+        """Side at which flows are made."""
+        return self.config.size // STEM_STRIDE
 
     @torch.no_grad()
     def encode(self, image_B3HW: Tensor) -> Tensor:
         """Pictures to ids (B, num_tokens)."""
-        return bits_to_ids(self.encoder(image_B3HW).flatten(2).transpose(1, 2))
+        latent, _ = self.encoder(image_B3HW)
+        return bits_to_ids(latent.flatten(2).transpose(1, 2))
 
     def decode(self, code_BbHW: Tensor, reference_B3HW: Tensor) -> Tensor:
-        """Codes of signs to pictures; differentiable in the code."""
-        if self.reference is None:
-            return self.decoder(code_BbHW, ())[:, 3:].tanh()
-        return self.paint(code_BbHW, reference_B3HW, self.reference(reference_B3HW))
+        """Codes of signs to pictures; differentiable in the code. One reference serves all, or one each."""
+        latent, features = self.encoder(reference_B3HW)
+        flow = bend(self.points(code_BbHW), self.points(quantise(latent)), self.grid)
+        count = (len(code_BbHW), -1, -1, -1)
+        features = tuple(each.expand(count) for each in features)
+        return self._picture(code_BbHW, reference_B3HW.expand(count), features, flow)
 
-    def paint(self, code_BbHW: Tensor, reference_B3HW: Tensor, features: tuple[Tensor, ...]) -> Tensor:
-        """Bend the reference and paint over it: mask * warp(reference) + (1 - mask) * colour."""
-        raw = self.decoder(code_BbHW, features)
-        mask = torch.sigmoid(raw[:, 2:3] + 2.0)
-        bent = warp(reference_B3HW, MAX_FLOW * torch.tanh(raw[:, :2]))
-        return mask * bent + (1.0 - mask) * torch.tanh(raw[:, 3:] + torch.atanh(reference_B3HW * 0.9))
+    def _picture(
+        self, code_BbHW: Tensor, reference_B3HW: Tensor, features: tuple[Tensor, ...], bent_B2GG: Tensor
+    ) -> Tensor:
+        """Bend the reference and paint over it, or without a reference paint alone."""
+        if not self.config.use_reference:
+            return torch.tanh(self.decoder(code_BbHW, ())[1][:, 1:])
+        refinement, painted = self.decoder(code_BbHW, features)
+        coarse = bent_B2GG * (self.config.size / 2) + refinement
+        flow = functional.interpolate(coarse, scale_factor=float(STEM_STRIDE), mode="bilinear")
+        bent = warp(reference_B3HW, flow)
+        keep = torch.sigmoid(painted[:, :1] + KEEP)
+        return keep * bent + (1.0 - keep) * (bent + painted[:, 1:])
 
     def codes(self, ids_BK: Tensor) -> Tensor:
         """Ids (B, num_tokens) to codes (B, bits, side, side)."""

@@ -42,17 +42,32 @@ def draw_face(identity: int, opening: float, width: float, size: int) -> NDArray
         _ellipse(canvas, (0.5 + 0.145 * side, 0.38), (0.025, 0.028), hair)
     _ellipse(canvas, (0.5, 0.72 + 0.02 * opening), (0.11 * width, 0.03 + 0.07 * opening), lips)
     if opening > 0.02:
-        _ellipse(canvas, (0.5, 0.72 + 0.02 * opening), (0.085 * width, 0.07 * opening), np.array([40, 12, 16]))
+        _ellipse(
+            canvas, (0.5, 0.72 + 0.02 * opening), (0.085 * width, 0.07 * opening), np.array([40, 12, 16])
+        )
     return np.asarray(cv2.resize(canvas, (size, size), interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def _ellipse(
-    canvas: NDArray[np.uint8], centre: tuple[float, float], radii: tuple[float, float], colour: NDArray[np.int64]
+    canvas: NDArray[np.uint8],
+    centre: tuple[float, float],
+    radii: tuple[float, float],
+    colour: NDArray[np.int64],
 ) -> None:
     side = len(canvas)
     middle = (round(centre[0] * side), round(centre[1] * side))
     axes = (max(1, round(radii[0] * side)), max(1, round(radii[1] * side)))
     cv2.ellipse(canvas, middle, axes, 0, 0, 360, [int(c) for c in colour], -1, cv2.LINE_AA)
+
+
+def _points(opening: float, width: float) -> NDArray[np.float32]:
+    """Twenty points around the lips and nine along the chin, -1 to 1."""
+    turn = np.linspace(0, 2 * np.pi, 20, endpoint=False)
+    x = 0.5 + 0.11 * width * np.cos(turn)
+    lips = np.stack((x, 0.72 + 0.02 * opening + (0.03 + 0.07 * opening) * np.sin(turn)), 1)
+    along = np.linspace(-1, 1, 9)
+    chin = np.stack((0.5 + 0.2 * along, 0.93 - 0.1 * along**2), 1)
+    return np.asarray(np.concatenate((lips, chin)) * 2 - 1, np.float32)
 
 
 def _clip(index: int, size: int, num_phonemes: int, rng: np.random.Generator) -> TalkingClip:
@@ -62,6 +77,7 @@ def _clip(index: int, size: int, num_phonemes: int, rng: np.random.Generator) ->
     poses = np.array([MOUTHS[symbol] for symbol in phonemes])
     ease = [np.interp(np.arange(num_frames), keyframes, poses[:, column]) for column in (0, 1)]
     frames = [draw_face(index % 4, opening, width, size) for opening, width in zip(*ease, strict=True)]
+    points = np.stack([_points(opening, width) for opening, width in zip(*ease, strict=True)])
     box = np.array([0.3, 0.6, 0.7, 0.9], np.float32) * size
     return TalkingClip(
         key=f"toy-{index}",
@@ -71,4 +87,5 @@ def _clip(index: int, size: int, num_phonemes: int, rng: np.random.Generator) ->
         times_n=keyframes / 25.0,
         phonemes=phonemes,
         mouth_T4=np.repeat(box[None], num_frames, 0),
+        points_TL2=points,
     )

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -63,6 +64,8 @@ def make_tokenizer(clips: Sequence[TalkingClip], preset: Preset) -> tuple[Tokeni
     """Return a fresh tokenizer and its objective."""
     torch.manual_seed(preset.tokenizer_train.seed)
     network = Tokenizer(preset.tokenizer)
+    resting = np.concatenate([clip.points_TL2 for clip in clips]).mean(0)
+    network.points.rest.data.copy_(torch.from_numpy(resting))
     return network, tokenizer_objective(network, clips, preset.tokenizer_loss)
 
 
@@ -93,7 +96,9 @@ def load_keyframes(run: Path) -> KeyframeTransformer:
     """Load a trained keyframe transformer with the vocabulary it was trained with."""
     config = load_config(run / "keyframes", "keyframes")
     vocabulary = from_dict(config["vocabulary"], Vocabulary)
-    return _loaded(run / "keyframes", KeyframeTransformer(from_dict(config["network"], KeyframeConfig), vocabulary))
+    return _loaded(
+        run / "keyframes", KeyframeTransformer(from_dict(config["network"], KeyframeConfig), vocabulary)
+    )
 
 
 def load_interpolator(run: Path) -> Interpolator:
@@ -110,7 +115,9 @@ def _loaded(folder: Path, network: nn.Module) -> Any:
 def _train_tokenizer(clips: Sequence[TalkingClip], preset: Preset, run: Path) -> float:
     network, objective = make_tokenizer(clips, preset)
     seconds = fit(network, objective, preset.tokenizer_train, run / "tokenizer", "tokenizer")
-    save_weights(run / "tokenizer", network, {"network": to_dict(preset.tokenizer), "preset": to_dict(preset)})
+    save_weights(
+        run / "tokenizer", network, {"network": to_dict(preset.tokenizer), "preset": to_dict(preset)}
+    )
     return seconds
 
 
@@ -125,7 +132,9 @@ def _train_keyframes(clips: Sequence[TalkingClip], preset: Preset, run: Path) ->
 def _train_interpolator(clips: Sequence[TalkingClip], preset: Preset, run: Path) -> float:
     network, objective = make_interpolator(clips, preset)
     seconds = fit(network, objective, preset.interpolator_train, run / "interpolator", "interpolator")
-    save_weights(run / "interpolator", network, {"network": to_dict(preset.interpolator), "preset": to_dict(preset)})
+    save_weights(
+        run / "interpolator", network, {"network": to_dict(preset.interpolator), "preset": to_dict(preset)}
+    )
     return seconds
 
 

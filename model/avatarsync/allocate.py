@@ -1,8 +1,9 @@
 """Where output frames fall between keyframes: the paper's A.5, with an exact total.
 
-Output frame j stands at j / fps. Its pair is the one whose interval holds that time, its position t in [0, 1]
-the fraction of the interval: the frame rate is exact everywhere and each pair gets frames in proportion to its
-length. Before the first and after the last keyframe the nearest keyframe is held.
+Output frame j shows the instants [j, j + 1) / fps and stands at their middle. Its pair is the one whose
+interval holds that time, its position t in [0, 1] the fraction of the interval: the frame rate is exact
+everywhere and each pair gets frames in proportion to its length. Before the first and after the last keyframe
+the nearest keyframe is held.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ def allocate(
 ) -> Allocation:
     """Place `num_frames` frames among keyframes at `times` (seconds, not falling, two at least)."""
     if strategy == "dynamic":
-        return _by_time(times, np.arange(num_frames) / fps)
+        return _by_time(times, (np.arange(num_frames) + 0.5) / fps)
     pairs = len(times) - 1
     counts = _equal(num_frames, pairs) if strategy == "fixed" else _drawn(num_frames, pairs, seed)
     pair = np.repeat(np.arange(pairs), counts)

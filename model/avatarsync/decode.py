@@ -32,9 +32,16 @@ class DecodeConfig:
 def generate_tokens(
     model: KeyframeTransformer, phonemes_n: Tensor, reference_K: Tensor, config: DecodeConfig = DecodeConfig()
 ) -> Tensor:
-    """Tokens (n, K) of one keyframe per phoneme, in lockstep where frames are independent."""
-    write = lockstep if model.config.frame_scope == "none" else one_by_one
-    return write(model, phonemes_n, reference_K, config)
+    """Tokens (n, K) of one keyframe per phoneme, in lockstep where frames are independent.
+
+    Under one_to_one equal phonemes give equal keyframes (sampling noise is shared), so each is written once.
+    """
+    if model.config.frame_scope != "none":
+        return one_by_one(model, phonemes_n, reference_K, config)
+    if model.config.phoneme_scope != "one_to_one":
+        return lockstep(model, phonemes_n, reference_K, config)
+    distinct, back = torch.unique(phonemes_n, return_inverse=True)
+    return lockstep(model, distinct, reference_K, config)[back]
 
 
 @torch.no_grad()

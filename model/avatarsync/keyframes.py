@@ -1,11 +1,12 @@
 """Stage 1: a transformer that writes one keyframe per phoneme, from the phoneme and the reference picture.
 
 Sequence {phonemes}[B]{Frame_0 = reference}{Frame_1}..{Frame_n}; a frame's rows hold [F] and its first K-1
-tokens and predict its K tokens. Every frame row also carries the embedding of the reference token at the place
-it predicts (`align_reference`, ours): the reference is visible there anyway, and copying need not be learned.
+tokens and predict its K tokens. Every frame row also carries the embedding of the reference token at the
+place it predicts (`align_reference`, ours): the reference is visible there anyway, so that copying need not
+be learned.
 
 Three ways to run the same function, equal to rounding (tested): `masked` is the definition; `folded` is the
-quick one for training, which stores the reference once per clip; `decode.lockstep` is generation with a cache.
+quick one for training, which stores the reference once per clip; `decode.lockstep` generates with a cache.
 Shapes: B clips, n units, K tokens of a picture, P = n + 1 + K places before the frames, D width, h heads.
 """
 
@@ -154,7 +155,7 @@ class KeyframeTransformer(nn.Module):
         return torch.cat((begin, reference), dim=1)
 
     def frame_rows(self, previous: Tensor, reference: Tensor, places: Tensor) -> Tensor:
-        """Rows that predict `places`: the token before (whole id, [F] first), and the aligned reference token."""
+        """Rows that predict `places`: the token before (or [F]), and the aligned reference token."""
         first = (previous == self.vocabulary.start)[..., None]
         visual = self.embed_visual(torch.where(first[..., 0], 0, previous))
         rows = torch.where(first, self._special(self.vocabulary.start), visual)
@@ -187,10 +188,12 @@ class KeyframeTransformer(nn.Module):
 
     def masked(self, phonemes_Bn: Tensor, reference_BK: Tensor, frames_BnK: Tensor) -> tuple[Tensor, ...]:
         """Logits (B, n, K, 2^bits) per group by one pass over the whole sequence: the definition."""
-        batch, units, tokens = frames_BnK.shape
+        _, units, tokens = frames_BnK.shape
         places = torch.arange(tokens)
         rows = self.frame_rows(self.shifted(frames_BnK), reference_BK[:, None].expand_as(frames_BnK), places)
-        x = torch.cat((self.phoneme_rows(phonemes_Bn), self.prefix_rows(reference_BK), rows.flatten(1, 2)), dim=1)
+        x = torch.cat(
+            (self.phoneme_rows(phonemes_Bn), self.prefix_rows(reference_BK), rows.flatten(1, 2)), dim=1
+        )
         bias = self.bias(layout(units, tokens))
         for block in self.blocks:
             q, k, v = block.project(x)  # type: ignore[operator]

@@ -25,6 +25,11 @@ def weighted_l1(made: Tensor, real: Tensor, weights: Tensor) -> Tensor:
     return ((made - real).abs() * weights).sum() / (weights.sum() * made.shape[1])
 
 
+def weighted_l2(made: Tensor, real: Tensor, weights: Tensor) -> Tensor:
+    """Mean squared difference under weights."""
+    return ((made - real).square() * weights).sum() / (weights.sum() * made.shape[1])
+
+
 def edge_loss(made: Tensor, real: Tensor, weights: Tensor, levels: int = 3) -> Tensor:
     """Weighted L1 between Laplacian pyramids without their last level: sharpness (Niklaus and Liu 2018)."""
     difference = made - real

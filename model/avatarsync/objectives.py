@@ -18,7 +18,15 @@ from ..layers import to_signed
 from ..tokenizer import Tokenizer, entropy_terms
 from .interpolate import Interpolator
 from .keyframes import KeyframeTransformer
-from .losses import edge_loss, expected_bits, mouth_places, mouth_weights, token_cross_entropy, weighted_l1
+from .losses import (
+    edge_loss,
+    expected_bits,
+    mouth_places,
+    mouth_weights,
+    token_cross_entropy,
+    weighted_l1,
+    weighted_l2,
+)
 
 Objective = Callable[[np.random.Generator, float], dict[str, Tensor]]
 """(generator, part of the training that is done) to terms, of which `loss` is minimised."""
@@ -28,13 +36,17 @@ Objective = Callable[[np.random.Generator, float], dict[str, Tensor]]
 class TokenizerLoss:
     """Weights of the tokenizer's terms."""
 
-    batch: int = 12
+    batch: int = 6
     """Pictures a step."""
-    mouth: float = 4.0
+    mouth: float = 12.0
     """Weight of a mouth pixel against another."""
-    edges: float = 2.0
-    """Weight of the edge term against L1."""
-    entropy: float = 0.01
+    squares: float = 4.0
+    """Weight of squared against absolute differences: large errors, which are the mouth's, count more."""
+    edges: float = 1.0
+    """Weight of the edge term."""
+    points: float = 6.0
+    """Weight of the points of lips and chin."""
+    entropy: float = 0.003
     """Weight of confident, evenly used bits."""
     commit: float = 0.02
     """Weight of latents near their codes."""
@@ -50,11 +62,13 @@ class KeyframeLoss:
     """Keyframes of each clip."""
     mouth: float = 6.0
     """Weight of a mouth token against another: the visible thing is learnt last otherwise."""
-    pixels_from: float = 0.7
-    """Part of the training after which decoded pixels count too (the paper's second phase)."""
-    pixels: float = 4.0
+    pixels_from: float = 0.6
+    """Part of the training after which decoded codes count too (the paper's second phase)."""
+    points: float = 20.0
+    """Weight of the points of lips and chin in that phase."""
+    pixels: float = 2.0
     """Weight of the pixel term in that phase."""
-    pixel_units: int = 8
+    pixel_units: int = 4
     """Keyframes a step that are decoded for it."""
 
 
@@ -80,18 +94,24 @@ def tokenizer_objective(model: Tokenizer, clips: Sequence[TalkingClip], config: 
         drawn = [clips[i] for i in rng.choice(len(clips), config.batch, p=odds)]
         at = [_frame_or_keyframe(clip, rng) for clip in drawn]
         first = rng.random(config.batch) < 0.5
-        given = [0 if f else int(rng.integers(len(clip.frames_THW3))) for f, clip in zip(first, drawn, strict=True)]
+        given = [
+            0 if f else int(rng.integers(len(clip.frames_THW3))) for f, clip in zip(first, drawn, strict=True)
+        ]
         real, reference = _pictures(drawn, at), _pictures(drawn, given)
-        made, latent = model(real, reference)
+        rebuilt = model(real, reference)
+        made = rebuilt.picture
         weights = mouth_weights(_boxes(drawn, at), real.shape[-1], config.mouth)
         pixels, edges = weighted_l1(made, real, weights), edge_loss(made, real, weights)
-        flat = latent.permute(0, 2, 3, 1).flatten(0, 2)
+        squares = weighted_l2(made, real, weights)
+        points = (rebuilt.points_BL2 - _points(drawn + drawn, at + given)).abs().mean()
+        flat = rebuilt.latent.permute(0, 2, 3, 1).flatten(0, 2)
         sure, even = entropy_terms(flat)
         commit = (flat - flat.sign().detach()).square().mean()
-        loss = pixels + config.edges * edges + config.entropy * (sure - even) / flat.shape[1]
+        loss = pixels + config.squares * squares + config.edges * edges + config.points * points
         return {
-            "loss": loss + config.commit * commit,
+            "loss": loss + config.entropy * (sure - even) / flat.shape[1] + config.commit * commit,
             "pixels": pixels.detach(),
+            "points": points.detach(),
             "mouth_psnr": mouth_psnr(made.detach(), real, _boxes(drawn, at)),
             "entropy": even.detach(),
         }
@@ -99,49 +119,98 @@ def tokenizer_objective(model: Tokenizer, clips: Sequence[TalkingClip], config: 
     return step
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Windows:
+    """Neighbouring keyframes of a few clips: B clips, n units."""
+
+    clips: list[TalkingClip]
+    at_Bn: list[np.ndarray[tuple[int], np.dtype[np.int64]]]
+    """Frame of every keyframe."""
+    given: list[int]
+    """Frame of the reference."""
+    phonemes_Bn: Tensor
+    ids_BnK: Tensor
+    reference_BK: Tensor
+
+    def flat(self) -> tuple[list[TalkingClip], list[int]]:
+        """Clip and frame of every unit, in order."""
+        pairs = [(clip, int(frame)) for clip, at in zip(self.clips, self.at_Bn, strict=True) for frame in at]
+        return [clip for clip, _ in pairs], [frame for _, frame in pairs]
+
+
 def keyframes_objective(
     model: KeyframeTransformer, tokenizer: Tokenizer, clips: Sequence[TalkingClip], config: KeyframeLoss
 ) -> Objective:
-    """Write windows of a clip's keyframes; later, look at the decoded pictures too."""
+    """Write windows of a clip's keyframes; later, look at where lips come to lie and at pictures too."""
     tokenizer.eval().requires_grad_(False)
     encoded = [encode_clip(tokenizer, clip) for clip in clips]
     odds = _odds([len(clip.phonemes) for clip in clips])
     groups, size, side = model.config.groups, tokenizer.config.size, tokenizer.config.side
 
     def step(rng: np.random.Generator, done: float) -> dict[str, Tensor]:
-        picks = rng.choice(len(clips), config.clips, p=odds)
-        drawn = [clips[i] for i in picks]
-        windows = [_window(len(clip.phonemes), config.units, rng) for clip in drawn]
-        given = [0 if rng.random() < 0.5 else int(rng.integers(len(clip.phonemes) + 1)) for clip in drawn]
-        phonemes = torch.tensor(
-            [model.vocabulary.phoneme_ids(clip.phonemes[i] for i in w) for clip, w in zip(drawn, windows, strict=True)]
-        )
-        ids = torch.stack([encoded[i][1:][w] for i, w in zip(picks, windows, strict=True)])
-        reference = torch.stack([encoded[i][g] for i, g in zip(picks, given, strict=True)])
-        logits = model(phonemes, reference, ids)
-        at = [clip.keyframes_n[w] for clip, w in zip(drawn, windows, strict=True)]
-        boxes = torch.stack([torch.from_numpy(c.mouth_T4[a]) for c, a in zip(drawn, at, strict=True)])
-        weights = mouth_places(boxes.flatten(0, 1), size, side, config.mouth).view(ids.shape)
-        losses = token_cross_entropy(logits, ids, groups)
-        terms = {"loss": (losses * weights).sum() / weights.sum(), "tokens": losses.detach().mean()}
-        inside = weights > 1
-        terms["mouth_tokens"] = losses.detach()[inside].mean()
-        if done >= config.pixels_from and config.pixels:
-            pick = rng.choice(ids.shape[0] * ids.shape[1], min(config.pixel_units, ids.shape[0] * ids.shape[1]), False)
-            owners = [drawn[p // config.units] for p in pick]
-            places = [int(at[p // config.units][p % config.units]) for p in pick]
-            sources = [_source(drawn[p // config.units], given[p // config.units]) for p in pick]
-            chosen = tuple(each.flatten(0, 1)[pick] for each in logits)
-            made = tokenizer.decode(tokenizer.fold(expected_bits(chosen, groups)), _pictures(owners, sources))
-            real = _pictures(owners, places)
-            where = mouth_weights(_boxes(owners, places), size, config.mouth)
-            pixels = weighted_l1(made, real, where)
-            terms["loss"] = terms["loss"] + config.pixels * pixels
-            terms["pixels"] = pixels.detach()
-            terms["mouth_psnr"] = mouth_psnr(made.detach(), real, _boxes(owners, places))
+        drawn = _draw_windows(clips, encoded, odds, config, rng, model)
+        logits = model(drawn.phonemes_Bn, drawn.reference_BK, drawn.ids_BnK)
+        boxes = _boxes(*drawn.flat())
+        weights = mouth_places(boxes, size, side, config.mouth).view(drawn.ids_BnK.shape)
+        losses = token_cross_entropy(logits, drawn.ids_BnK, groups)
+        terms = {
+            "loss": (losses * weights).sum() / weights.sum(),
+            "tokens": losses.detach().mean(),
+            "mouth_tokens": losses.detach()[weights > 1].mean(),
+        }
+        if done >= config.pixels_from:
+            code = tokenizer.fold(expected_bits(logits, groups).flatten(0, 1))
+            terms |= _seen_terms(tokenizer, code, drawn, config, rng)
+            terms["loss"] = terms["loss"] + config.points * terms["points"] + config.pixels * terms["pixels"]
         return terms
 
     return step
+
+
+def _draw_windows(
+    clips: Sequence[TalkingClip],
+    encoded: Sequence[Tensor],
+    odds: np.ndarray[tuple[int], np.dtype[np.float64]],
+    config: KeyframeLoss,
+    rng: np.random.Generator,
+    model: KeyframeTransformer,
+) -> _Windows:
+    picks = rng.choice(len(clips), config.clips, p=odds)
+    drawn = [clips[i] for i in picks]
+    windows = [_window(len(clip.phonemes), config.units, rng) for clip in drawn]
+    # the clip's first frame, or one of its keyframes: any picture of the person may be the reference
+    given = [0 if rng.random() < 0.5 else int(rng.integers(len(clip.phonemes) + 1)) for clip in drawn]
+    symbols = [[clip.phonemes[i] for i in window] for clip, window in zip(drawn, windows, strict=True)]
+    return _Windows(
+        clips=drawn,
+        at_Bn=[clip.keyframes_n[window] for clip, window in zip(drawn, windows, strict=True)],
+        given=[0 if g == 0 else int(clip.keyframes_n[g - 1]) for g, clip in zip(given, drawn, strict=True)],
+        phonemes_Bn=torch.tensor([model.vocabulary.phoneme_ids(each) for each in symbols]),
+        ids_BnK=torch.stack([encoded[i][1:][window] for i, window in zip(picks, windows, strict=True)]),
+        reference_BK=torch.stack([encoded[i][g] for i, g in zip(picks, given, strict=True)]),
+    )
+
+
+def _seen_terms(
+    tokenizer: Tokenizer, code: Tensor, drawn: _Windows, config: KeyframeLoss, rng: np.random.Generator
+) -> dict[str, Tensor]:
+    """What the written codes look like: points of all units, pixels of a few."""
+    owners, frames = drawn.flat()
+    points = (tokenizer.points(code) - _points(owners, frames)).abs().mean()
+    pick = rng.choice(len(frames), min(config.pixel_units, len(frames)), replace=False)
+    some, at = [owners[i] for i in pick], [frames[i] for i in pick]
+    given = [drawn.given[i // len(drawn.at_Bn[0])] for i in pick]
+    made, real, boxes = (
+        tokenizer.decode(code[pick], _pictures(some, given)),
+        _pictures(some, at),
+        _boxes(some, at),
+    )
+    weights = mouth_weights(boxes, real.shape[-1], config.mouth)
+    return {
+        "points": points,
+        "pixels": weighted_l1(made, real, weights),
+        "mouth_psnr": mouth_psnr(made.detach(), real, boxes),
+    }
 
 
 def interpolator_objective(
@@ -176,7 +245,12 @@ def interpolator_objective(
 def encode_clip(tokenizer: Tokenizer, clip: TalkingClip) -> Tensor:
     """Tokens of the clip's first frame, then of all its keyframes; (1 + n, K)."""
     frames = clip.frames_THW3[np.concatenate(([0], clip.keyframes_n))]
-    return torch.cat([tokenizer.encode(to_signed(torch.from_numpy(part))) for part in np.array_split(frames, max(1, len(frames) // 32))])
+    return torch.cat(
+        [
+            tokenizer.encode(to_signed(torch.from_numpy(part)))
+            for part in np.array_split(frames, max(1, len(frames) // 32))
+        ]
+    )
 
 
 def mouth_psnr(made: Tensor, real: Tensor, boxes_B4: Tensor) -> Tensor:
@@ -203,10 +277,6 @@ def _window(count: int, units: int, rng: np.random.Generator) -> np.ndarray[tupl
     return np.minimum(start + np.arange(units), count - 1)
 
 
-def _source(clip: TalkingClip, given: int) -> int:
-    return 0 if given == 0 else int(clip.keyframes_n[given - 1])
-
-
 def _span(count: int, max_gap: int, rng: np.random.Generator) -> tuple[int, int, int]:
     """Left, middle and right frame."""
     gap = int(rng.integers(2, max(3, min(max_gap, count - 1) + 1)))
@@ -220,3 +290,7 @@ def _pictures(clips: Sequence[TalkingClip], at: Sequence[int]) -> Tensor:
 
 def _boxes(clips: Sequence[TalkingClip], at: Sequence[int]) -> Tensor:
     return torch.from_numpy(np.stack([c.mouth_T4[i] for c, i in zip(clips, at, strict=True)]))
+
+
+def _points(clips: Sequence[TalkingClip], at: Sequence[int]) -> Tensor:
+    return torch.from_numpy(np.stack([c.points_TL2[i] for c, i in zip(clips, at, strict=True)]))

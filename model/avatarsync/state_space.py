@@ -2,7 +2,8 @@
 
 Place l = 2p + f: pixel p of keyframe 0, then pixel p of keyframe 1, so that the two are one step apart and
 context is global at linear cost. Directions: rows and columns, each forward and backward. VFIMamba's own
-`forward_core` sends its column results back to wrong places; here `from_sequence` undoes `to_sequence` exactly.
+`forward_core` sends its column results back to wrong places; here `from_sequence` undoes
+`to_sequence` exactly.
 Shapes: B pairs, C channels, H W grid, 2 keyframes, L = 2HW, N states.
 """
 

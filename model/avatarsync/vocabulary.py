@@ -69,5 +69,7 @@ class Vocabulary:
         symbols = list(symbols)
         unknown = sorted(set(symbols) - set(index))
         if unknown:
-            raise Rejected("bad_input", f"the model knows no phoneme {', '.join(unknown)}; train it on data with them")
+            raise Rejected(
+                "bad_input", f"the model knows no phoneme {', '.join(unknown)}; train it on data with them"
+            )
         return [index[symbol] for symbol in symbols]

@@ -1,0 +1,152 @@
+"""`avatarsync model`: train the generator's parts, and make videos with it."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+
+from datapipe.console import FAILED, WRONG_USE, emit, guarded, say
+
+Part = Literal["tokenizer", "keyframes", "interpolator"]
+THREADS = 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class Train:
+    """Train one part of a run: tokenizer and interpolator in any order, keyframes after the tokenizer.
+
+    Example: avatarsync model train tokenizer --data shards/cmlr shards/hdtf --preset demo --out runs/demo
+    """
+
+    part: tyro.conf.Positional[Part]
+    """Which network."""
+    data: tuple[Path, ...]
+    """Folders of shards; their split `train` is read."""
+    out: Path
+    """Folder of the run; a part that is there already for the same data and preset is reused."""
+    preset: str = "demo"
+    """tiny, demo or paper."""
+    threads: int = THREADS
+    """CPU threads; use 1 where two trainings run side by side."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Generate:
+    """Make one video of a reference picture that speaks.
+
+    Example: avatarsync model generate --run runs/demo --reference me.jpg --audio hello.wav --language en
+    --out hello.mp4
+    """
+
+    run: Path
+    """Folder of a trained run."""
+    reference: Path
+    """Picture of a face."""
+    out: Path
+    """The mp4 to write."""
+    language: str
+    """zh or en."""
+    audio: Path | None = None
+    """Speech; the video gets its sound and its length."""
+    transcript: str | None = None
+    """What the speech says; without it the speech is recognised."""
+    text: str | None = None
+    """Words to say without any sound; durations by rule."""
+    crop: bool = True
+    """Find and cut out the face; `--no-crop` when the picture is a crop already."""
+    temperature: float = 0.0
+    """0 writes the likeliest tokens; above it they are sampled."""
+    seed: int = 0
+    """Seed of the sampling."""
+    threads: int = THREADS
+    """CPU threads."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class GenerateCases:
+    """Make the videos of one system for a folder of test cases, and time them.
+
+    Example: avatarsync model generate-cases --run runs/demo --cases cases --system avatarsync
+    --out videos/avatarsync
+    """
+
+    cases: Path
+    """Folder of KEY.png, KEY.wav and KEY.json, as `avatarsync data export` writes it."""
+    out: Path
+    """Folder for KEY.mp4 and timing.json."""
+    run: Path | None = None
+    """Folder of a trained run; for the system avatarsync."""
+    system: Literal["avatarsync", "static", "retrieval"] = "avatarsync"
+    """Which system."""
+    data: tuple[Path, ...] = ()
+    """Folders of shards; for the system retrieval."""
+    threads: int = THREADS
+    """CPU threads."""
+
+
+Command = (
+    Annotated[Train, tyro.conf.subcommand("train")]
+    | Annotated[Generate, tyro.conf.subcommand("generate")]
+    | Annotated[GenerateCases, tyro.conf.subcommand("generate-cases")]
+)
+
+
+def main(argv: list[str]) -> int:
+    """Run one command and return its exit code."""
+    try:
+        command = tyro.cli(Command, args=argv, prog="avatarsync model")  # type: ignore[arg-type]
+    except SystemExit as stop:
+        return WRONG_USE if stop.code else 0
+    run = {Train: _train, Generate: _generate, GenerateCases: _generate_cases}[type(command)]
+    return guarded(lambda: run(command))  # type: ignore[operator]
+
+
+def _train(command: Train) -> int:
+    import torch
+
+    from .presets import preset_named
+    from .training import train_part
+
+    torch.set_num_threads(command.threads)
+    done = train_part(command.part, command.data, preset_named(command.preset), command.out)
+    say(f"{command.part}: {done.steps} steps in {done.seconds:.0f} s, in {command.out / command.part}")
+    return 0
+
+
+def _generate(command: Generate) -> int:
+    import torch
+
+    from .film import FilmConfig, make_film
+
+    torch.set_num_threads(command.threads)
+    config = FilmConfig(crop=command.crop, temperature=command.temperature, seed=command.seed)
+    make_film(command.run, command.reference, _request(command), command.out, config)
+    emit(str(command.out))
+    return 0
+
+
+def _request(command: Generate) -> object:
+    from .film import Request
+
+    return Request(
+        language=command.language, audio=command.audio, transcript=command.transcript, text=command.text
+    )
+
+
+def _generate_cases(command: GenerateCases) -> int:
+    import torch
+
+    from .cases import make_cases
+
+    torch.set_num_threads(command.threads)
+    failed = make_cases(command.system, command.cases, command.out, command.run, command.data)
+    emit(str(command.out))
+    return FAILED if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

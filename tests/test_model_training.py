@@ -1,0 +1,151 @@
+"""Training on drawn faces: it learns, stops and resumes exactly, and refuses what does not fit."""
+
+import itertools
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from datapipe.records import Rejected
+from model.avatarsync.interpolate import Interpolator, InterpolatorConfig
+from model.checkpoint import Done, load_weights, save_tensors, save_weights
+from model.presets import demo, paper, preset_named, tiny
+from model.toy import SYMBOLS, make_clips
+from model.train import TrainConfig, finish, finished, fit, make_optimizer, rate_at, update
+from model.training import make_interpolator, make_keyframes, make_tokenizer
+
+PRESET = tiny()
+
+
+@pytest.fixture(scope="module")
+def clips():
+    return make_clips(8, PRESET.tokenizer.size)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def mean_loss(folder, part):
+    lines = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+    return np.mean([line[part] for line in lines[:1]]), np.mean([line[part] for line in lines[-2:]])
+
+
+def test_each_part_learns(clips, tmp_path):
+    tokenizer, objective = make_tokenizer(clips, PRESET)
+    fit(tokenizer, objective, PRESET.tokenizer_train, tmp_path / "t", "tokenizer")
+    first, last = mean_loss(tmp_path / "t", "loss")
+    assert last < 0.8 * first
+    keyframes, objective = make_keyframes(clips, PRESET, tokenizer, SYMBOLS)
+    fit(keyframes, objective, PRESET.keyframes_train, tmp_path / "k", "keyframes")
+    first, last = mean_loss(tmp_path / "k", "mouth_tokens")
+    assert last < 0.6 * first
+    interpolator, objective = make_interpolator(clips, PRESET)
+    fit(interpolator, objective, PRESET.interpolator_train, tmp_path / "i", "interpolator")
+    assert all(torch.isfinite(p).all() for p in interpolator.parameters())
+
+
+def test_a_stopped_run_ends_like_one_that_was_not(clips, tmp_path):
+    config = TrainConfig(steps=8, learning_rate=1e-3, checkpoint_every=4, log_every=1)
+    whole, objective = make_interpolator(clips, PRESET)
+    fit(whole, objective, config, tmp_path / "whole", "whole")
+
+    class Stop(Exception):
+        pass
+
+    broken, objective = make_interpolator(clips, PRESET)
+    calls = iter(range(100))
+
+    def stopping(rng, done):
+        if next(calls) == 6:
+            raise Stop
+        return objective(rng, done)
+
+    with pytest.raises(Stop):
+        fit(broken, stopping, config, tmp_path / "stopped", "stopped")
+    resumed, objective = make_interpolator(clips, PRESET)
+    fit(resumed, objective, config, tmp_path / "stopped", "stopped")
+    for name, value in whole.state_dict().items():
+        assert torch.equal(value, resumed.state_dict()[name]), name
+    steps = [
+        json.loads(line)["step"] for line in (tmp_path / "stopped" / "log.jsonl").read_text().splitlines()
+    ]
+    assert steps == list(range(8))
+
+
+def test_a_loss_that_is_no_number_changes_nothing_and_ends_the_run(tmp_path):
+    network = torch.nn.Linear(2, 1)
+    before = network.weight.detach().clone()
+
+    def bad(rng, done):
+        return {"loss": network(torch.ones(1, 2)).sum() * float("nan")}
+
+    config = TrainConfig(steps=20)
+    update(network, bad, make_optimizer(network, config), config, 0)
+    assert torch.equal(network.weight, before)
+    with pytest.raises(RuntimeError, match="not a number"):
+        fit(network, bad, config, tmp_path, "bad")
+
+
+def test_schedule_warms_up_and_ends_near_zero():
+    config = TrainConfig(steps=100, learning_rate=1.0, warmup=0.1)
+    rates = [rate_at(step, config) for step in range(100)]
+    assert rates[0] == pytest.approx(0.1) and max(rates) == 1.0 and rates[-1] < 0.01
+    assert all(a >= b for a, b in itertools.pairwise(rates))
+
+
+def test_unknown_missing_and_misshapen_tensors_are_named(tmp_path):
+    network = torch.nn.Linear(2, 1)
+    save_weights(tmp_path, network, {})
+    load_weights(tmp_path, network)
+    tensors = {"weight": torch.zeros(3, 1), "surprise": torch.zeros(1)}
+    save_tensors(tmp_path / "weights.safetensors", tensors)
+    with pytest.raises(Rejected, match=r"unknown `surprise`.*missing `bias`.*`weight` is \(3, 1\)"):
+        load_weights(tmp_path, network)
+    (tmp_path / "weights.safetensors").write_bytes(b"nonsense")
+    with pytest.raises(Rejected, match="no whole safetensors"):
+        load_weights(tmp_path, network)
+
+
+def test_done_is_written_last_and_read_back(tmp_path):
+    assert finished(tmp_path) is None
+    finish(tmp_path, Done(identity="x", steps=3, seconds=1.0))
+    assert finished(tmp_path) == Done(identity="x", steps=3, seconds=1.0)
+
+
+def test_interpolation_returns_the_keyframes_at_both_ends():
+    torch.manual_seed(0)
+    model = Interpolator(InterpolatorConfig(size=32, fine_width=16, coarse_width=16, depth=1)).eval()
+    torch.nn.init.normal_(model.out.weight, std=0.5)
+    left, right = torch.rand(2, 1, 3, 32, 32) * 2 - 1
+    gap = torch.tensor([0.2])
+    assert torch.allclose(model(left, right, gap, torch.tensor([0.0])), left, atol=1e-5)
+    assert torch.allclose(model(left, right, gap, torch.tensor([1.0])), right, atol=1e-5)
+    middle = model(left, right, gap, torch.tensor([0.5]))
+    assert not torch.allclose(middle, (left + right) / 2, atol=1e-2)
+
+
+def test_rendering_from_stored_features_is_the_whole_pass():
+    torch.manual_seed(0)
+    model = Interpolator(InterpolatorConfig(size=32, fine_width=16, coarse_width=16, depth=1)).eval()
+    left, right = torch.rand(2, 3, 3, 32, 32) * 2 - 1
+    gaps, t = torch.tensor([0.1, 0.2, 0.3]), torch.tensor([0.2, 0.5, 0.7])
+    features = model.pairs(left, right, gaps)
+    one = model.render(features[1:2], left[1:2], right[1:2], t[1:2])
+    assert torch.allclose(model(left, right, gaps, t)[1:2], one, atol=1e-5)
+
+
+def test_presets_fit_together_and_unknown_ones_are_refused():
+    for preset in (tiny(), demo(), paper()):
+        assert preset.keyframes.num_tokens == preset.tokenizer.num_tokens
+        assert preset.keyframes.groups == preset.tokenizer.groups
+        assert preset.interpolator.size == preset.tokenizer.size
+    with pytest.raises(Rejected, match="did you mean demo"):
+        preset_named("dema")
+    assert replace(demo(), name="x").name == "x"
