@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import cattrs
 import cv2
 import numpy as np
 
-from datapipe.records import Rejected, Sample, Seconds, from_dict, from_json
+from datapipe.records import Rejected, Sample, from_dict, from_json
 
 from .features import Footage, Store, open_footage
 from .metrics import Pair
@@ -55,8 +56,7 @@ def parse_system(text: str) -> System:
         raise Rejected("bad_input", f"a system cannot be called `{GROUND_TRUTH}`: that row is there already")
     if not Path(folder).is_dir():
         raise Rejected("bad_input", f"{folder} (system {name}) is no folder; give the one with its videos")
-    load_seconds, timings = _timings(Path(folder) / "timing.json")
-    return System(name=name, folder=Path(folder), load_seconds=load_seconds, timings=timings)
+    return _with_record(System(name=name, folder=Path(folder)), Path(folder) / "timing.json")
 
 
 def parse_systems(texts: tuple[str, ...]) -> tuple[System, ...]:
@@ -69,14 +69,19 @@ def parse_systems(texts: tuple[str, ...]) -> tuple[System, ...]:
     return systems
 
 
-def _timings(path: Path) -> tuple[Seconds | None, dict[str, Timing]]:
+def _with_record(system: System, path: Path) -> System:
+    """Add what the system wrote about itself, when it did."""
     if not path.exists():
-        return None, {}
+        return system
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-        clips = {key: from_dict(value, Timing) for key, value in content.get("clips", {}).items()}
         load = content.get("load_seconds")
-        return (None if load is None else float(load)), clips
+        return replace(
+            system,
+            load_seconds=None if load is None else float(load),
+            timings={key: from_dict(value, Timing) for key, value in content.get("clips", {}).items()},
+            failures={key: str(why) for key, why in content.get("failures", {}).items()},
+        )
     except (ValueError, TypeError, AttributeError, cattrs.BaseValidationError) as error:
         raise Rejected("bad_input", f"{path} is not a timing record; see docs/adding-a-method.md") from error
 
@@ -91,7 +96,8 @@ def pair_up(case: Case, truth: Footage, system: System | None, store: Store) -> 
         return Pair(case.key, truth, truth), ""
     path = system.folder / f"{case.key}.mp4"
     if not path.is_file():
-        raise Rejected("missing_file", f"{case.key}: {system.name} has no video for it")
+        why = f": {system.failures[case.key]}" if case.key in system.failures else ""
+        raise Rejected("missing_file", f"{case.key}: {system.name} has no video for it{why}")
     generated, note = align(case.key, truth, open_footage(path, store))
     if len(generated.frames) < len(truth.frames):
         truth = Footage(truth.sha256, truth.frames[: len(generated.frames)], store)

@@ -115,7 +115,7 @@ def markdown(runs: Sequence[Run]) -> str:
 def _markdown(table: Table) -> Iterator[str]:
     yield f"{table.num_clips} clips, reference set `{table.reference_hash}`; mean, 95 % interval over clips."
     yield ""
-    yield "| system | " + " | ".join(escaped(heading(info, table.columns)) for info in table.columns) + " |"
+    yield "| system | " + " | ".join(heading(info, table.columns) for info in table.columns) + " |"
     yield "|---" * (len(table.columns) + 1) + "|"
     for name, scores in table.rows:
         cells = []

@@ -48,6 +48,8 @@ class System:
     folder: Path
     load_seconds: Seconds | None = None
     timings: dict[str, Timing] = field(default_factory=dict)
+    failures: dict[str, str] = field(default_factory=dict)
+    """Case key to the system's own word on why it made no video."""
 
 
 @dataclass(frozen=True, slots=True)

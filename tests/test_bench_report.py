@@ -92,7 +92,7 @@ def test_media_lie_beside_the_page_under_numbers(report: Path) -> None:
     assert cases[1]["tracks"][1] == {
         "name": HOSTILE,
         "video": None,
-        "why": f"{HOSTILE} made no video for this clip",
+        "why": f"clip 1&<b>: {HOSTILE} has no video for it",
     }
     assert all(
         (report / track["video"]).exists() for case in cases for track in case["tracks"] if track["video"]

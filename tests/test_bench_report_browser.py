@@ -154,7 +154,7 @@ def test_a_phoneme_is_a_place_to_go(page) -> None:
 def test_switching_clips_and_missing_videos(page) -> None:
     page.select_option("#case", "2")
     until(page, "videos.length === 2 && videos.every((video) => video.readyState >= 2)")
-    assert page.inner_text("#players .none") == "static made no video for this clip"
+    assert page.inner_text("#players .none") == "clip2: static has no video for it"
     page.click("#next")
     until(page, "videos.length === 3")
     assert page.input_value("#case") == "0"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -21,7 +22,7 @@ def difference_map(frames_THW3: NDArray[np.uint8]) -> NDArray[np.float64]:
     """Mean over time of |I_t - I_t+1|, averaged over RGB: (H, W) in grey levels; zero for a single frame."""
     total = np.zeros(frames_THW3.shape[1:3])
     for before, after in pairwise(frames_THW3):
-        total += np.abs(before.astype(np.int16) - after).mean(axis=2)
+        total += cv2.absdiff(before, after).mean(axis=2)
     return total / max(1, len(frames_THW3) - 1)
 
 

@@ -68,7 +68,7 @@ def _write_track(run: Run, key: str, name: str, path: Path, target: Path, store:
     """Copy one video; a missing or broken one becomes a track that says why."""
     try:
         if not path.is_file():
-            raise Rejected("missing_file", f"{name} made no video for this clip")
+            raise Rejected("missing_file", _why_missing(run, key, name))
         frames = read_frames(path)
     except Rejected as rejected:
         return {"name": name, "video": None, "why": rejected.message, "map": None}
@@ -80,6 +80,13 @@ def _write_track(run: Run, key: str, name: str, path: Path, target: Path, store:
         "map": difference_map(frames),
         "opening": _opening(run, key, name, frames, store),
     }
+
+
+def _why_missing(run: Run, key: str, name: str) -> str:
+    said = (
+        score.failures.get(key) for system in run.systems if system.name == name for score in system.scores
+    )
+    return next(filter(None, said), f"{name} made no video for this clip")
 
 
 def _caption(run: Run, key: str, name: str) -> str:
