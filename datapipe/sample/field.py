@@ -22,6 +22,13 @@ BORDER_CELLS = 8
 OPEN_GAP = 0.03
 """Inner lips of the portrait further apart than this (face units) are closed by a constant field."""
 
+LOWER_ANCHORS = (
+    *(*face.JAW, *face.JAW_MIRROR.values(), *face.CHIN),
+    *(*face.CHEEKS, *face.OUTER_CORNERS, *face.INNER_CORNERS),
+)
+"""Points besides the lip that hold the lower layer; nose and cheekbones would stretch it twofold."""
+UPPER_ANCHORS = (*LOWER_ANCHORS, *face.NOSTRILS, *face.UPPER_CHEEKS)
+
 Points = NDArray[np.float64]
 Field = NDArray[np.float32]
 
@@ -45,8 +52,8 @@ class FaceFields:
 def build_fields(mesh_478_3: Points) -> FaceFields:
     """Build the fields of a face from its mesh in pixels of the animated square."""
     moves = _lip_moves(mesh_478_3)
-    upper = _fit(mesh_478_3, moves, (*face.OUTER_UPPER, *face.INNER_UPPER), _upper_anchors(mesh_478_3))
-    lower = _fit(mesh_478_3, moves, (*face.OUTER_LOWER, *face.INNER_LOWER), _lower_anchors(mesh_478_3))
+    upper = _fit(mesh_478_3, moves, (*face.OUTER_UPPER, *face.INNER_UPPER), UPPER_ANCHORS)
+    lower = _fit(mesh_478_3, moves, (*face.OUTER_LOWER, *face.INNER_LOWER), LOWER_ANCHORS)
     grid = _grid_points()
     mask = _border_fade()
     layers = np.stack([_evaluate(layer, grid) * mask for layer in (upper, lower)], axis=1)
@@ -149,16 +156,6 @@ def _only(parameter: int, move: tuple[float, float]) -> Points:
     return pose
 
 
-def _lower_anchors(mesh: Points) -> list[int]:
-    """Moved points of the lower layer; nose and upper cheeks would stretch it twofold below the corners."""
-    jaw = [*face.JAW, *face.JAW_MIRROR.values(), *face.CHIN]
-    return [*jaw, *face.CHEEKS, *face.OUTER_CORNERS, *face.INNER_CORNERS]
-
-
-def _upper_anchors(mesh: Points) -> list[int]:
-    return [*_lower_anchors(mesh), *face.NOSTRILS, *face.UPPER_CHEEKS]
-
-
 def _still_points(mesh: Points) -> Points:
     """Places that never move: frame, neck, and the far rim of the face."""
     unit = face.face_unit(mesh)
@@ -172,7 +169,7 @@ def _still_points(mesh: Points) -> Points:
 
 
 def _fit(
-    mesh: Points, moves: dict[int, Points], lips: tuple[int, ...], anchors: list[int]
+    mesh: Points, moves: dict[int, Points], lips: tuple[int, ...], anchors: tuple[int, ...]
 ) -> RBFInterpolator:
     """Thin-plate fit of the seven displacements (14 numbers a point) to lips, anchors and still points."""
     indices = list(dict.fromkeys([*lips, *anchors]))

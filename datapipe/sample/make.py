@@ -93,7 +93,7 @@ def _existing(out: Path, config_hash: str) -> SampleReport | None:
 def _hash(config: SampleConfig) -> str:
     """Name a corpus by what decides its frames: version, config, stored numbers, the user's portraits."""
     decisive = to_dict(replace(config, workers=1, portraits=None))
-    pictures = [sha256_of(path) for path in own_portraits(config.portraits).values()]
+    pictures = [(name, sha256_of(path)) for name, path in own_portraits(config.portraits).items()]
     numbers = [sha256_of(path) for path in (PORTRAITS_PATH, SPEECH_PATH)]
     text = json.dumps([VERSION, decisive, numbers, pictures], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import mesh as face
+from .field import OPEN_GAP
 from .portrait import SIZE
 
 Image = NDArray[np.uint8]
@@ -157,7 +158,5 @@ def _lip_line(image_HW3: Image, lips: Lips, palette: Palette) -> None:
 
 def is_open_smile(mesh_478_3: Points) -> bool:
     """Tell whether the portrait's own lips are apart."""
-    from .field import OPEN_GAP
-
     gap = mesh_478_3[face.BOTTOM_LIP, 1] - mesh_478_3[face.TOP_LIP, 1]
     return bool(gap / face.face_unit(mesh_478_3) > OPEN_GAP)
