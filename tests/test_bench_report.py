@@ -15,7 +15,7 @@ from benchmark.records import System
 from benchmark.report import Sources, contact_sheet, write_report
 from benchmark.report.charts import loss_chart
 from benchmark.report.media import write_heat
-from benchmark.report.sources import Curve, read_curves, read_ledger
+from benchmark.report.sources import Curve, open_ledger, read_curves
 from benchmark.selftest import pattern
 from datapipe.media import write_video
 from datapipe.records import Rejected
@@ -108,18 +108,22 @@ def test_markdown_says_the_same(report: Path) -> None:
     assert "(1/2)" in text
 
 
-def test_the_last_row_of_a_clip_is_what_became_of_it(tmp_path: Path) -> None:
+def test_ledgers_are_counted_or_refused(tmp_path: Path) -> None:
     rows = [
-        {"clip": "a", "status": "failed", "reason": "bug", "message": ""},
-        {"clip": "a", "status": "done", "reason": None, "message": ""},
+        {"clip": "a", "status": "done"},
         {"clip": "b", "status": "rejected", "reason": "no_face", "message": "b shows none"},
+        {"clip": "c", "status": "failed", "reason": "KeyError", "message": ""},
     ]
-    (tmp_path / "ledger.jsonl").write_text("\n".join(map(json.dumps, rows)) + '\n{"clip": "c", "sta')
-    ledger = read_ledger(tmp_path)
-    assert (ledger.num_in, ledger.num_out, ledger.num_failed, ledger.rejected) == (2, 1, 0, {"no_face": 1})
-    assert ledger.balanced and ledger.examples == {"no_face": "b shows none"}
-    with pytest.raises(Rejected):
-        read_ledger(tmp_path / "nowhere")
+    (tmp_path / "ledger.jsonl").write_text("\n".join(map(json.dumps, rows)) + "\n")
+    ledger = open_ledger(tmp_path)
+    assert ledger.counts.sentence().startswith("in 3 = out 1 + rejected 1 (no_face 1) + failed 1")
+    assert ledger.examples == {"no_face": "b shows none"}
+    for content in ('{"clip": "c", "sta', '{"clip": 3, "status": "lost", "x": 1}', ""):
+        (tmp_path / "ledger.jsonl").write_text(content)
+        with pytest.raises(Rejected):
+            open_ledger(tmp_path)
+    with pytest.raises(Rejected, match="no ledger"):
+        open_ledger(tmp_path / "nowhere")
 
 
 def test_curves_leave_out_what_is_no_number(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from datapipe.files import write_text
 from .media import write_media
 from .page import page
 from .sheet import contact_sheet
-from .sources import Sources, read_curves, read_ledger
+from .sources import Sources, open_ledger, read_curves
 from .summary import summary
 
 __all__ = ["Sources", "contact_sheet", "write_report"]
@@ -20,7 +20,7 @@ SHEET_CASES = 2
 def write_report(sources: Sources, out: Path) -> Path:
     """Write media, then index.md, and index.html last: when it is there, all that it shows is too."""
     curves = read_curves(sources.train_log) if sources.train_log else ()
-    ledgers = tuple(read_ledger(folder) for folder in sources.ledgers)
+    ledgers = tuple(open_ledger(folder) for folder in sources.ledgers)
     cases = write_media(sources, out)
     shown = [case.key for case in sources.cases if case.key in sources.run.reference][:SHEET_CASES]
     contact_sheet(sources.cases, sources.systems, shown, out / "media" / "frames.png")

@@ -7,14 +7,14 @@ from collections.abc import Callable, Sequence
 from html import escape
 
 from ..leaderboard import Table, column_id, heading, number
-from ..records import MetricInfo, Score
+from ..records import GROUND_TRUTH, MetricInfo, Score
 from .sources import Curve
 
 WIDTH, HEIGHT = 360, 190
 LEFT, RIGHT, TOP, BOTTOM = 52, 10, 10, 28
 MAX_POINTS = 400
 SMOOTHING = 0.05
-"""Share of the points over which the exponential mean forgets."""
+"""Share of the points in the window of the moving mean."""
 
 
 def loss_chart(curve: Curve, colour: int) -> str:
@@ -54,12 +54,9 @@ def _gridline(y: float, label: str) -> str:
 
 
 def _smoothed(heights: Sequence[float]) -> list[float]:
-    keep = 1 - 1 / max(1.0, SMOOTHING * len(heights))
-    smooth, state = [], heights[0]
-    for height in heights:
-        state = keep * state + (1 - keep) * height
-        smooth.append(state)
-    return smooth
+    reach = int(SMOOTHING * len(heights) / 2)
+    windows = (heights[max(0, k - reach) : k + reach + 1] for k in range(len(heights)))
+    return [sum(window) / len(window) for window in windows]
 
 
 def _path(points: Sequence[tuple[float, float]]) -> str:
@@ -69,12 +66,13 @@ def _path(points: Sequence[tuple[float, float]]) -> str:
 
 
 def interval_chart(table: Table, info: MetricInfo) -> str:
-    """Every system's mean as a dot on its interval; empty when nobody has a value."""
+    """Every system's mean as a dot on its interval; the truth only where it says something."""
     column = column_id(info)
     shown = [
         (index, name, scores[column]) for index, (name, scores) in enumerate(table.rows) if column in scores
     ]
-    shown = [row for row in shown if row[2].value is not None]
+    plain = info.direction == "target"
+    shown = [row for row in shown if row[2].value is not None and (plain or row[1] != GROUND_TRUTH)]
     if not shown:
         return ""
     bounds = [value for _, _, score in shown for value in _extent(score)]

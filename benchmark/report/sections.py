@@ -6,6 +6,8 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from typing import Any
 
+from datapipe.ledger import Counts
+
 from ..headlines import subject_and_baseline
 from ..records import Run
 from .sources import Ledger
@@ -61,22 +63,19 @@ def data(ledgers: Sequence[Ledger]) -> str:
     """What became of every clip of every corpus."""
     if not ledgers:
         return ""
-    rows = [
-        (
-            each.name,
-            *map(str, (each.num_in, each.num_out, sum(each.rejected.values()), each.num_failed)),
-            "yes" if each.balanced else "no",
-        )
-        for each in ledgers
-    ]
+    rows = [(each.name, *map(str, _numbers(each.counts)), each.counts.sentence()) for each in ledgers]
     reasons = [
-        (each.name, reason, str(count), each.examples.get(reason, ""))
+        (each.name, reason, str(number), each.examples.get(reason, ""))
         for each in ledgers
-        for reason, count in each.rejected.items()
+        for reason, number in each.counts.reasons.items()
     ]
-    counts = table(("shards", "in", "out", "rejected", "failed", "in = out + rejected + failed"), rows)
+    counts = table(("shards", "in", "out", "rejected", "failed", "sum"), rows)
     why = table(("shards", "reason", "clips", "for example"), reasons, "Why clips were rejected.", text=True)
     return _section("Data", counts + (why if reasons else ""))
+
+
+def _numbers(counts: Counts) -> tuple[int, ...]:
+    return counts.total, counts.done, counts.rejected, counts.failed
 
 
 def method(run: Run) -> str:

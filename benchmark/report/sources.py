@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import math
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import cattrs
+
+from datapipe.ledger import Counts, count, read_ledger
 from datapipe.records import Rejected
 
 from ..records import Case, Run, System
@@ -34,18 +36,9 @@ class Ledger:
     """What became of the clips of one corpus."""
 
     name: str
-    num_in: int
-    num_out: int
-    num_failed: int
-    rejected: dict[str, int]
-    """Reason to count."""
+    counts: Counts
     examples: dict[str, str]
     """Reason to the sentence of one clip."""
-
-    @property
-    def balanced(self) -> bool:
-        """Whether in = out + rejected + failed."""
-        return self.num_in == self.num_out + self.num_failed + sum(self.rejected.values())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,20 +50,16 @@ class Curve:
     losses: tuple[float, ...]
 
 
-def read_ledger(folder: Path) -> Ledger:
-    """Count a ledger.jsonl; the last row of a clip is what became of it."""
-    path = folder / "ledger.jsonl" if folder.is_dir() else folder
-    rows = {str(row.get("clip", number)): row for number, row in enumerate(_rows(path))}
-    status = Counter(str(row.get("status")) for row in rows.values())
-    rejects = [row for row in rows.values() if row.get("status") == "rejected"]
-    return Ledger(
-        name=(folder if folder.is_dir() else folder.parent).name,
-        num_in=len(rows),
-        num_out=status["done"],
-        num_failed=status["failed"],
-        rejected=dict(sorted(Counter(str(row.get("reason")) for row in rejects).items())),
-        examples={str(row.get("reason")): str(row.get("message", "")) for row in rejects},
-    )
+def open_ledger(folder: Path) -> Ledger:
+    """Count the ledger of a shard folder; `Rejected("bad_input")` when there is none or it is not one."""
+    try:
+        rows = list(read_ledger(folder).values())
+    except (ValueError, OSError, cattrs.BaseValidationError) as error:
+        raise Rejected("bad_input", f"{folder}: its ledger cannot be read; build the shards again") from error
+    if not rows:
+        raise Rejected("bad_input", f"{folder} holds no ledger; give one that `avatarsync data build` made")
+    examples = {row.reason: row.message for row in rows if row.status == "rejected"}
+    return Ledger(name=folder.name, counts=count(rows, len(rows)), examples=examples)
 
 
 def read_curves(folder: Path) -> tuple[Curve, ...]:
@@ -95,8 +84,6 @@ def _curve(path: Path) -> Curve:
 
 def _rows(path: Path) -> Iterator[dict[str, Any]]:
     """Parse the lines that are whole; the last one of a killed run may not be."""
-    if not path.is_file():
-        raise Rejected("bad_input", f"{path} is not there; give a folder that holds it")
     for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
         try:
             row = json.loads(line)

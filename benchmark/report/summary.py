@@ -23,8 +23,8 @@ def _lines(sources: Sources, curves: Sequence[Curve], ledgers: Sequence[Ledger],
     if ledgers:
         yield "## Data\n\n| shards | in | out | rejected | failed |\n|---|---|---|---|---|"
     for each in ledgers:
-        why = ", ".join(f"{count} {reason}" for reason, count in each.rejected.items()) or "0"
-        counts = (each.num_in, each.num_out, escaped(why), each.num_failed)
+        why = ", ".join(f"{number} {reason}" for reason, number in each.counts.reasons.items()) or "0"
+        counts = (each.counts.total, each.counts.done, escaped(why), each.counts.failed)
         yield f"| {escaped(each.name)} | " + " | ".join(map(str, counts)) + " |"
     if curves:
         yield "\n## Training\n\n| stage | steps | first loss | last loss |\n|---|---|---|---|"
