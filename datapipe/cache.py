@@ -2,7 +2,7 @@
 
 The key is a sha256 over the bytes of the input files, the clip's record without its paths, the build's
 settings, the version of the stages, and the weights that the settings use. An entry is one small tar,
-published by rename, so a crash leaves none that is half-written; what cannot be read counts as absent.
+published by rename, so a crash leaves none that is half-written; one that is damaged counts as absent.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from . import phonemes as inventory
 from .config import BuildConfig
 from .files import sha256_of
 from .records import Clip, to_dict
-from .shards import MEMBERS, read_shard, write_shard
+from .shards import MEMBERS, SUMS, read_shard, write_shard
 from .weights import lookup
 
 STAGES_VERSION = "stages/1"
@@ -74,15 +74,21 @@ def cache_path(folder: Path, key: str) -> Path:
 def load(path: Path) -> dict[str, bytes] | None:
     """Read a kept sample's members; None when there is none or it is damaged."""
     try:
-        entries = list(read_shard(path))
-    except (FileNotFoundError, tarfile.TarError, EOFError):
+        ((_, members),) = read_shard(path)
+    except (FileNotFoundError, tarfile.TarError, EOFError, ValueError):
         return None
-    return entries[0][1] if len(entries) == 1 and set(MEMBERS) <= set(entries[0][1]) else None
+    sums = members.pop(SUMS, b"")
+    return members if set(MEMBERS) <= set(members) and sums == _sums(members) else None
 
 
 def store(path: Path, key: str, members: dict[str, bytes]) -> None:
     """Keep a sample's members, whole or not at all."""
-    write_shard(path, [(key, members)])
+    write_shard(path, [(key, {**members, SUMS: _sums(members)})])
+
+
+def _sums(members: dict[str, bytes]) -> bytes:
+    sums = {name: hashlib.sha256(data).hexdigest() for name, data in members.items()}
+    return json.dumps(sums, sort_keys=True).encode()
 
 
 def _content(path: Path | None) -> list[str]:

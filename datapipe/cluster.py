@@ -50,36 +50,69 @@ def run_on_dask(
 def _in_windows(
     client: Any, function: Callable[[TaskT], ResultT], tasks: Iterator[TaskT], stall: Seconds
 ) -> Iterator[tuple[TaskT, ResultT | BaseException]]:
-    """Keep a few tasks per worker in flight: a corpus of 100 000 clips must not sit in the scheduler."""
-    from distributed import wait
+    """Keep a few tasks per worker in flight: a corpus of 100 000 clips must not sit in the scheduler.
 
+    A worker that dies or hangs takes the tasks down that were waiting for it. Those are suspects: they run
+    again at the end, one at a time, so that only the guilty one is charged.
+    """
     window = PER_WORKER * max(1, len(client.scheduler_info()["workers"]))
+    suspects: list[TaskT] = []
     pending: dict[Any, TaskT] = {}
     while True:
         for task in islice(tasks, window - len(pending)):
             pending[client.submit(function, task, pure=False, retries=0)] = task
         if not pending:
-            return
-        try:
-            ended = wait(list(pending), timeout=stall, return_when="FIRST_COMPLETED").done
-        except TimeoutError:
-            message = f"nothing ended for {stall:.0f} s; the worker was restarted"
-            yield from ((task, Rejected("timeout", message)) for task in pending.values())
-            pending.clear()
-            client.restart()
-            continue
-        yield from ((pending.pop(future), _outcome(future)) for future in ended)
+            break
+        for task, outcome in _next(client, pending, stall):
+            if isinstance(outcome, WorkerLost):
+                suspects.append(task)
+            else:
+                yield task, outcome
+    for task in suspects:
+        alone = {client.submit(function, task, pure=False, retries=0): task}
+        for _, outcome in _next(client, alone, stall):
+            yield task, outcome.verdict if isinstance(outcome, WorkerLost) else outcome
+
+
+class WorkerLost(Exception):
+    """The worker that held a task died or hung; `verdict` is what it means when the task was alone."""
+
+    def __init__(self, verdict: Exception) -> None:
+        super().__init__(str(verdict))
+        self.verdict = verdict
+
+
+def _next(client: Any, pending: dict[Any, TaskT], stall: Seconds) -> list[tuple[TaskT, Any]]:
+    """Wait for the first tasks to end and take them out of `pending`; all of them when nothing ends."""
+    from distributed import wait
+
+    try:
+        ended = wait(list(pending), timeout=stall, return_when="FIRST_COMPLETED").done
+    except TimeoutError:
+        hung = Rejected("timeout", f"nothing ended for {stall:.0f} s; the worker was restarted")
+        held = [(task, WorkerLost(hung)) for task in pending.values()]
+        pending.clear()
+        client.restart()
+        return held
+    return [(pending.pop(future), _outcome(future)) for future in ended]
 
 
 def _outcome(future: Any) -> Any:
+    from distributed import KilledWorker
+
     error = future.exception()
+    if isinstance(error, KilledWorker):
+        return WorkerLost(error)
     return future.result() if error is None else error
 
 
 def _client(config: DaskConfig, stack: ExitStack) -> Any:
+    import dask
     from distributed import Client, LocalCluster
 
     if config.cluster == "local":
+        # one death is enough: the suspects are tried again alone
+        stack.enter_context(dask.config.set({"distributed.scheduler.allowed-failures": 0}))
         local = LocalCluster(
             n_workers=config.workers,
             threads_per_worker=1,

@@ -21,6 +21,8 @@ from .records import Rejected, Sample, Shard, from_json
 
 MEMBERS = ("video.mp4", "keyframes.mp4", "audio.wav", "landmarks.npy", "meta.json")
 ORIGINAL = "original.mp4"
+SUMS = "sums.json"
+"""Only in the cache: sha256 of the other members."""
 UNSAFE = re.compile(rb"[^A-Za-z0-9_-]")
 ESCAPED = re.compile(rb"~([0-9A-F]{2})")
 
@@ -64,7 +66,7 @@ def write_shard(path: Path, samples: Iterable[tuple[str, dict[str, bytes]]]) -> 
     with publish(path) as temporary, tarfile.open(temporary, "w", format=tarfile.PAX_FORMAT) as out:
         for key, members in samples:
             keys.append(key)
-            for suffix in [name for name in (*MEMBERS, ORIGINAL) if name in members]:
+            for suffix in [name for name in (*MEMBERS, ORIGINAL, SUMS) if name in members]:
                 _add(out, f"{key}.{suffix}", members[suffix])
     return Shard(name=path.name, sha256=sha256_of(path), num_bytes=path.stat().st_size, keys=tuple(keys))
 

@@ -92,7 +92,7 @@ class Speaker:
     chosen_by: str
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class _Thread:
     """A face while it is being followed."""
 
@@ -204,8 +204,8 @@ def _match(
     if same[chosen] < (config.min_cosine if chosen == near and place_agrees else config.min_cosine + 0.1):
         return None
     blend = threads[chosen].identity * 0.8 + vector * 0.2
-    threads[chosen].identity = (blend / np.linalg.norm(blend)).astype(np.float32)
-    threads[chosen].checked = index
+    identity = (blend / np.linalg.norm(blend)).astype(np.float32)
+    threads[chosen] = replace(threads[chosen], identity=identity, checked=index)
     return chosen
 
 

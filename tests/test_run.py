@@ -1,0 +1,334 @@
+"""run, cache, ledger, manifest, cluster, limits: nothing lost, nothing half-written, nothing done twice."""
+
+from __future__ import annotations
+
+import errno
+import threading
+import time
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from datapipe import cache, files, run
+from datapipe.cluster import DaskConfig, run_on_dask
+from datapipe.config import BuildConfig
+from datapipe.crop import CropConfig
+from datapipe.ledger import Row, count, read_ledger, wants_retry
+from datapipe.limits import TimeUp, time_limit
+from datapipe.manifest import read_manifest, verify
+from datapipe.pack import Packed
+from datapipe.records import Clip, Keyframe, Phoneme, Probe, Rejected, Sample, to_json
+from datapipe.run import RunConfig, build, plan
+from datapipe.shards import escape_key, npy_bytes
+
+CONFIG = BuildConfig()
+
+
+def packed(clip_id: str) -> Packed:
+    facts = Probe(
+        width=8, height=8, fps=Fraction(25), num_frames=4, duration=0.16, video_codec="h264",
+        audio_codec=None, sample_rate=None,
+    )  # fmt: skip
+    meta = Sample(
+        key=escape_key(clip_id), id=clip_id, source="folder", speaker="s", language="en", split="train",
+        text="hi", text_origin="released", licence="unknown", fps=25, num_frames=4, size=32, duration=0.16,
+        phonemes=(Phoneme(symbol="SIL", start=0.0, end=0.16),),
+        keyframes=(Keyframe(frame=2, time=0.08, phoneme="SIL"),),
+        probe=facts, quality={}, notes={}, lineage={},
+    )  # fmt: skip
+    media = {
+        "video.mp4": b"v",
+        "keyframes.mp4": b"k",
+        "audio.wav": b"a",
+        "landmarks.npy": npy_bytes(np.zeros(1)),
+    }
+    return Packed(meta=meta, members={**media, "meta.json": to_json(meta).encode()})
+
+
+class Script:
+    """Stands in for the flow: what happens to a clip is its name."""
+
+    def __init__(self) -> None:
+        self.calls: list[str] = []
+        self.well = False
+
+    def __call__(self, clip: Clip, config: BuildConfig, call: Any) -> Packed:
+        self.calls.append(clip.id)
+        if not self.well:
+            self.misbehave(clip.id)
+        return call(packed, clip.id)
+
+    def misbehave(self, clip_id: str) -> None:
+        if clip_id.startswith("bug"):
+            raise ZeroDivisionError("a bug")
+        if clip_id.startswith("reject"):
+            raise Rejected("no_face", f"{clip_id}: no face")
+        if clip_id.startswith("slow"):
+            while True:
+                time.sleep(0.01)
+        if clip_id.startswith("stop"):
+            raise KeyboardInterrupt
+
+
+@pytest.fixture
+def script(monkeypatch: pytest.MonkeyPatch) -> Script:
+    made = Script()
+    monkeypatch.setattr(run, "flow", made)
+    return made
+
+
+def corpus(root: Path, *names: str) -> Path:
+    root.mkdir(exist_ok=True)
+    for name in names:
+        (root / f"{name}.mp4").write_bytes(name.encode())
+    return root
+
+
+def leftovers(folder: Path) -> list[Path]:
+    return [path for path in folder.rglob("*") if ".tmp" in path.name]
+
+
+def test_a_bug_a_reject_and_a_hang_cost_their_own_clip(tmp_path: Path, script: Script) -> None:
+    root = corpus(tmp_path / "raw", "a", "bug", "c", "reject", "slow", "z")
+    report = build("folder", root, tmp_path / "out", CONFIG, RunConfig(timeout=0.2))
+    rows = read_ledger(tmp_path / "out")
+    assert (report.counts.done, report.counts.rejected, report.counts.failed) == (3, 2, 1)
+    assert report.counts.sentence().startswith("in 6 = out 3 + rejected 2 (no_face 1, timeout 1) + failed 1")
+    assert "ZeroDivisionError" in rows["bug"].traceback and rows["bug"].reason == "ZeroDivisionError"
+    assert rows["slow"].reason == "timeout" and "packed" in rows["a"].stages
+    assert verify(tmp_path / "out") == () and read_manifest(tmp_path / "out").failed == 1
+
+
+def test_a_second_build_computes_nothing_and_gives_the_same_bytes(tmp_path: Path, script: Script) -> None:
+    root = corpus(tmp_path / "raw", "a", "b", "bug", "reject")
+    first = build("folder", root, tmp_path / "out", CONFIG, RunConfig())
+    script.calls.clear()
+    second = build("folder", root, tmp_path / "out", CONFIG, RunConfig())
+    assert script.calls == [] and second.counts.reused == 4
+    assert first.manifest.shards == second.manifest.shards
+    assert all(row.attempt == 1 for row in read_ledger(tmp_path / "out").values())
+
+
+def test_content_and_settings_decide_not_names_of_folders(tmp_path: Path, script: Script) -> None:
+    root = corpus(tmp_path / "raw", "a", "b")
+    build("folder", root, tmp_path / "out", CONFIG, RunConfig())
+    (root / "b.mp4").write_bytes(b"another content")
+    root.rename(tmp_path / "moved")
+    script.calls.clear()
+    build("folder", tmp_path / "moved", tmp_path / "out", CONFIG, RunConfig())
+    assert script.calls == ["b"]
+    changed = replace(CONFIG, crop=CropConfig(size=64))
+    build("folder", tmp_path / "moved", tmp_path / "out", changed, RunConfig())
+    assert script.calls == ["b", "a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("retry", "again"), [("failed", ["bug"]), ("no_face", ["reject"]), ("rejected", ["reject"])]
+)
+def test_retry_takes_only_what_was_asked(
+    tmp_path: Path, script: Script, retry: str, again: list[str]
+) -> None:
+    root = corpus(tmp_path / "raw", "a", "bug", "reject")
+    build("folder", root, tmp_path / "out", CONFIG, RunConfig())
+    script.calls.clear()
+    script.well = True
+    report = build("folder", root, tmp_path / "out", CONFIG, RunConfig(retry=retry))
+    assert script.calls == again and report.counts.done == 2
+    assert read_ledger(tmp_path / "out")[again[0]].attempt == 2
+
+
+def test_a_retry_of_nothing_says_what_there_is(tmp_path: Path, script: Script) -> None:
+    root = corpus(tmp_path / "raw", "a", "reject")
+    build("folder", root, tmp_path / "out", CONFIG, RunConfig())
+    with pytest.raises(Rejected, match="there is: no_face, rejected"):
+        build("folder", root, tmp_path / "out", CONFIG, RunConfig(retry="silent"))
+
+
+def test_an_interruption_keeps_what_was_done_and_nothing_half(tmp_path: Path, script: Script) -> None:
+    root = corpus(tmp_path / "raw", "a", "b", "stop", "z")
+    with pytest.raises(KeyboardInterrupt):
+        build("folder", root, tmp_path / "out", CONFIG, RunConfig())
+    assert not (tmp_path / "out" / "manifest.json").exists() and not list((tmp_path / "out").glob("*.tar"))
+    assert leftovers(tmp_path) == []
+    script.calls.clear()
+    script.well = True
+    report = build("folder", root, tmp_path / "out", CONFIG, RunConfig())
+    assert script.calls == ["stop", "z"] and report.counts.done == 4
+
+
+def test_an_interrupted_rebuild_leaves_no_manifest_that_lies(
+    tmp_path: Path, script: Script, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = corpus(tmp_path / "raw", "a")
+    build("folder", root, tmp_path / "out", CONFIG, RunConfig())
+    corpus(root, "b")
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(run, "write_ledger", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        build("folder", root, tmp_path / "out", CONFIG, RunConfig())
+    assert not (tmp_path / "out" / "manifest.json").exists() and leftovers(tmp_path) == []
+
+
+def test_a_full_disk_is_a_reason_and_is_tried_again(
+    tmp_path: Path, script: Script, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = corpus(tmp_path / "raw", "a", "b")
+    real, full = files._sync, {"b"}
+
+    def sync(path: Path) -> None:
+        if full and b"b.meta.json" in path.read_bytes()[:8192]:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        real(path)
+
+    monkeypatch.setattr(files, "_sync", sync)
+    report = build("folder", root, tmp_path / "out", CONFIG, RunConfig())
+    assert report.counts.done == 1 and report.counts.reasons == {"disk_full": 1} and leftovers(tmp_path) == []
+    full.clear()
+    assert build("folder", root, tmp_path / "out", CONFIG, RunConfig()).counts.done == 2
+
+
+def test_a_disk_that_fills_while_shards_are_written_fails_clearly(
+    tmp_path: Path, script: Script, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root, real = corpus(tmp_path / "raw", "a"), files._sync
+
+    def sync(path: Path) -> None:
+        if path.parent == tmp_path / "out":
+            raise OSError(errno.ENOSPC, "No space left on device")
+        real(path)
+
+    monkeypatch.setattr(files, "_sync", sync)
+    with pytest.raises(Rejected) as caught:
+        build("folder", root, tmp_path / "out", CONFIG, RunConfig())
+    assert caught.value.reason == "disk_full" and leftovers(tmp_path) == []
+    assert not (tmp_path / "out" / "manifest.json").exists()
+
+
+def test_a_damaged_cache_entry_is_computed_again(tmp_path: Path, script: Script) -> None:
+    root = corpus(tmp_path / "raw", "a", "b")
+    build("folder", root, tmp_path / "out", CONFIG, RunConfig())
+    first, second = sorted((tmp_path / "out" / ".cache").rglob("*.tar"))
+    first.write_bytes(first.read_bytes()[:700])
+    second.write_bytes(second.read_bytes().replace(b"v", b"w"))  # same length, a flipped byte
+    script.calls.clear()
+    assert build("folder", root, tmp_path / "out", CONFIG, RunConfig()).counts.done == 2
+    assert sorted(script.calls) == ["a", "b"]
+
+
+def test_shards_hold_so_many_and_stale_ones_go(tmp_path: Path, script: Script) -> None:
+    root = corpus(tmp_path / "raw", *"abcde")
+    build("folder", root, tmp_path / "out", CONFIG, RunConfig(per_shard=2))
+    assert len(list((tmp_path / "out").glob("*.tar"))) == 3
+    report = build("folder", root, tmp_path / "out", CONFIG, RunConfig(per_shard=4, limit=4))
+    assert [shard.keys for shard in report.manifest.shards] == [("a", "b", "c", "d")]
+    assert len(list((tmp_path / "out").glob("*.tar"))) == 1 and verify(tmp_path / "out") == ()
+
+
+def test_plan_says_what_build_then_does(tmp_path: Path, script: Script) -> None:
+    root = corpus(tmp_path / "raw", "a", "reject")
+    assert plan("folder", root, tmp_path / "out", CONFIG, RunConfig())["compute"] == ["a", "reject"]
+    assert not (tmp_path / "out").exists()
+    build("folder", root, tmp_path / "out", CONFIG, RunConfig())
+    corpus(root, "new")
+    verdicts = plan("folder", root, tmp_path / "out", CONFIG, RunConfig())
+    assert verdicts == {"compute": ["new"], "reuse": ["a"], "skip": ["reject"], "unusable": []}
+
+
+def test_sources_and_outputs_are_kept_apart(tmp_path: Path, script: Script) -> None:
+    root = corpus(tmp_path / "raw", "a")
+    with pytest.raises(Rejected, match="never written to"):
+        build("folder", root, root / "out", CONFIG, RunConfig())
+    build("folder", root, tmp_path / "out", CONFIG, RunConfig())
+    with pytest.raises(Rejected, match="another source"):
+        build("cmlr", root, tmp_path / "out", CONFIG, RunConfig())
+
+
+@given(st.lists(st.sampled_from(["done", "rejected", "failed"]), max_size=30))
+def test_conservation(statuses: list[Any]) -> None:
+    rows = [Row(clip=str(n), status=status, reason="no_face") for n, status in enumerate(statuses)]
+    counts = count(rows, len(rows))
+    assert counts.total == counts.done + counts.rejected + counts.failed == len(statuses)
+    assert sum(counts.reasons.values()) == counts.rejected
+    with pytest.raises(AssertionError):
+        count(rows, len(rows) + 1)
+    if rows:
+        with pytest.raises(AssertionError):
+            count([*rows[:-1], rows[0]] if len(rows) > 1 else [*rows, *rows], len(rows))
+
+
+def test_reasons_of_the_machine_are_always_tried_again() -> None:
+    assert wants_retry(Row(clip="a", status="rejected", reason="disk_full"), None)
+    assert not wants_retry(Row(clip="a", status="rejected", reason="no_face"), None)
+
+
+def test_time_limits_hold_in_any_thread() -> None:
+    def endless() -> None:
+        with time_limit(0.1):
+            while True:
+                time.sleep(0.005)
+
+    with pytest.raises(TimeUp):
+        endless()
+    caught: list[BaseException] = []
+
+    def in_thread() -> None:
+        try:
+            endless()
+        except TimeUp as error:
+            caught.append(error)
+
+    thread = threading.Thread(target=in_thread)
+    thread.start()
+    thread.join(5)
+    assert len(caught) == 1
+    with time_limit(5):
+        pass
+    time.sleep(0.02)
+
+
+def die(task: str) -> str:
+    """Run in a worker: kill it, raise, or answer."""
+    import os
+
+    if task == "kill":
+        os._exit(1)
+    if task == "raise":
+        raise ValueError(task)
+    return task.upper()
+
+
+def test_a_worker_that_dies_costs_its_task_and_no_other(tmp_path: Path) -> None:
+    (tmp_path / ".half.tmp.tar").write_bytes(b"x")
+    config = DaskConfig(cluster="local", workers=2, stall=60.0, scratch=tmp_path)
+    import sys
+
+    import cloudpickle
+
+    cloudpickle.register_pickle_by_value(sys.modules[__name__])
+    outcomes = dict(run_on_dask(die, ["a", "raise", "kill", "b", "c"], config))
+    assert [outcomes[each] for each in "abc"] == ["A", "B", "C"]
+    assert isinstance(outcomes["raise"], ValueError) and isinstance(outcomes["kill"], BaseException)
+    assert leftovers(tmp_path) == []
+
+
+def test_an_unreachable_or_unknown_cluster_is_wrong_use(tmp_path: Path) -> None:
+    config = DaskConfig(cluster="slurm", workers=1, stall=1.0, scratch=tmp_path)
+    with pytest.raises(Rejected, match="known: inline, local, tcp"):
+        list(run_on_dask(die, ["a"], config))
+
+
+def test_the_key_follows_weights_and_stage_versions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clip = Clip(id="a", source="folder", speaker="s", video=corpus(tmp_path / "raw", "a") / "a.mp4")
+    before = cache.sample_key(clip, CONFIG)
+    assert before == cache.sample_key(clip, CONFIG)
+    monkeypatch.setattr(cache, "STAGES_VERSION", "stages/test")
+    assert cache.sample_key(clip, CONFIG) != before
