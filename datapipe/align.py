@@ -34,8 +34,12 @@ class AlignConfig:
     """Words that fit worse are taken as not said."""
     worst_pause: float = -16.0
     """Pauses of 0.1 s and more that fit worse hold words that are not in the transcript."""
+    hopeless_median: float = -18.0
+    """Transcripts whose words fit worse than this in the median, as they are, belong to another sound."""
+    hopeless_total: float = -15.0
+    """The same for the fit of the whole clip, pauses included."""
     worst_median: float = -12.0
-    """Transcripts whose words fit worse than this in the median are rejected."""
+    """The limit for what is left when words may be missing."""
     max_missing: float = 0.3
     """Share of the words that may turn out not to be said."""
     max_foreign: float = 0.4
@@ -88,6 +92,8 @@ def align_all(
     pcm = sphinx.to_pcm(audio, model.rate)
     free = sphinx.free_scores(model, pcm)
     spans = sphinx.force(model, pcm, _sounds(lattice.words))
+    if spans is not None:
+        _check_hope(spans, free, lattice, config)
     if spans is None or not _all_fit(spans, free, config):
         spans = _second_try(model, pcm, lattice)
     _check(spans, free, lattice, config)
@@ -117,6 +123,23 @@ def _all_fit(spans: Sequence[sphinx.WordSpan], free: NDArray[np.float64], config
     return min(words) > config.worst_word and min(pauses, default=0.0) > config.worst_pause
 
 
+def _check_hope(
+    spans: Sequence[sphinx.WordSpan], free: NDArray[np.float64], lattice: Lattice, config: AlignConfig
+) -> None:
+    """Turn away a transcript of something else before the slow second try could make sense of it."""
+    median = float(np.median([_fit(span, free) for span in spans if span.index is not None]))
+    total = sum(_fit(span, free) * span.num_frames for span in spans) / sum(span.num_frames for span in spans)
+    if median < config.hopeless_median or total < config.hopeless_total:
+        raise Rejected(
+            "not_aligned", f"the sound does not say '{_shown(lattice)}'; check that they belong together"
+        )
+
+
+def _shown(lattice: Lattice) -> str:
+    said = (" " if lattice.language == "en" else "").join(word.text for word in lattice.words)
+    return said if len(said) <= 60 else f"{said[:57]}..."
+
+
 def _second_try(model: sphinx.AcousticModel, pcm: bytes, lattice: Lattice) -> tuple[sphinx.WordSpan, ...]:
     """Let words be missing and phones be foreign, then force what was found."""
     sounds = _sounds(lattice.words)
@@ -131,8 +154,7 @@ def _second_try(model: sphinx.AcousticModel, pcm: bytes, lattice: Lattice) -> tu
 def _check(
     spans: Sequence[sphinx.WordSpan], free: NDArray[np.float64], lattice: Lattice, config: AlignConfig
 ) -> None:
-    said = (" " if lattice.language == "en" else "").join(word.text for word in lattice.words)
-    text = said if len(said) <= 60 else f"{said[:57]}..."
+    text = _shown(lattice)
     fits = [_fit(span, free) for span in spans if span.index is not None]
     if not fits:
         raise Rejected("not_aligned", f"'{text}' does not fit the sound in any way; check the transcript")
