@@ -98,7 +98,7 @@ Command = (
 def main(argv: list[str]) -> int:
     """Run one command and return its exit code."""
     try:
-        command = tyro.cli(Command, args=argv, prog="avatarsync model")  # type: ignore[arg-type]
+        command = tyro.cli(Command, args=argv, prog="avatarsync model")
     except SystemExit as stop:
         return WRONG_USE if stop.code else 0
     run = {Train: _train, Generate: _generate, GenerateCases: _generate_cases}[type(command)]
@@ -120,21 +120,16 @@ def _train(command: Train) -> int:
 def _generate(command: Generate) -> int:
     import torch
 
-    from .film import FilmConfig, make_film
+    from .film import FilmConfig, Request, make_film
 
     torch.set_num_threads(command.threads)
     config = FilmConfig(crop=command.crop, temperature=command.temperature, seed=command.seed)
-    make_film(command.run, command.reference, _request(command), command.out, config)
-    emit(str(command.out))
-    return 0
-
-
-def _request(command: Generate) -> object:
-    from .film import Request
-
-    return Request(
+    request = Request(
         language=command.language, audio=command.audio, transcript=command.transcript, text=command.text
     )
+    make_film(command.run, command.reference, request, command.out, config)
+    emit(str(command.out))
+    return 0
 
 
 def _generate_cases(command: GenerateCases) -> int:

@@ -10,6 +10,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 GROUPS = 8
+REACH = 0.09
+"""How far a point carries its surroundings, in half picture sides."""
+STILLNESS = 0.3
+"""Weight of staying put; far from all points it wins."""
 
 
 class ResBlock(nn.Module):
@@ -26,7 +30,8 @@ class ResBlock(nn.Module):
         """Refine the features in place of their scale."""
         hidden = self.conv1(functional.silu(self.norm1(x_BCHW)))
         hidden = self.conv2(functional.silu(self.norm2(hidden)))
-        return x_BCHW + hidden
+        refined: Tensor = x_BCHW + hidden
+        return refined
 
 
 class Stem(nn.Conv2d):
@@ -69,6 +74,27 @@ class FeedForward(nn.Module):
         gate, value = self.gate_and_value(x_BLD).chunk(2, dim=-1)
         projected: Tensor = self.out(functional.silu(gate) * value)
         return projected
+
+
+def silent(layer: nn.Conv2d) -> nn.Conv2d:
+    """Let a layer say nothing at first."""
+    nn.init.zeros_(layer.weight)
+    nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
+    return layer
+
+
+def bend(points_BL2: Tensor, reference_BL2: Tensor, side: int) -> Tensor:
+    """Flow (B, 2, side, side) that carries a reference's points to where they are wanted; [-1, 1] units.
+
+    At every place the displacements of near points are averaged under a Gaussian; far from all of them the
+    picture stays.
+    """
+    at = (torch.arange(side) + 0.5) * (2.0 / side) - 1.0
+    grid_S2 = torch.stack(torch.meshgrid(at, at, indexing="xy"), dim=-1).view(-1, 2)
+    distance_BSL = torch.cdist(grid_S2.expand(len(points_BL2), -1, -1), points_BL2)
+    near_BSL = torch.exp(-distance_BSL.square() / (2 * REACH**2))
+    moved_BS2 = near_BSL @ (reference_BL2 - points_BL2) / (near_BSL.sum(-1, keepdim=True) + STILLNESS)
+    return torch.unflatten(moved_BS2.transpose(1, 2), 2, (side, side))
 
 
 def warp(image_BCHW: Tensor, flow_B2HW: Tensor) -> Tensor:

@@ -50,11 +50,11 @@ def tiny() -> Preset:
 
 def demo() -> Preset:
     """128 px, 64 tokens of 12 bits: minutes on two cores."""
-    tokenizer = TokenizerConfig(size=128, widths=(48, 96, 128), groups=(6, 6))
+    tokenizer = TokenizerConfig(size=128, widths=(32, 64, 96), groups=(6, 6))
     return Preset(
         name="demo",
         tokenizer=tokenizer,
-        tokenizer_train=TrainConfig(steps=500, learning_rate=2e-3),
+        tokenizer_train=TrainConfig(steps=900, learning_rate=2e-3),
         keyframes=KeyframeConfig(
             width=128, depth=4, num_tokens=tokenizer.num_tokens, groups=tokenizer.groups
         ),

@@ -30,8 +30,8 @@ def _scan_chunks(a_BLDN: Tensor, b_BLDN: Tensor, chunk: int) -> Tensor:
     if pad:
         a_BLDN = torch.cat((a_BLDN, a_BLDN.new_ones(batch, pad, *a_BLDN.shape[2:])), dim=1)
         b_BLDN = torch.cat((b_BLDN, b_BLDN.new_zeros(batch, pad, *b_BLDN.shape[2:])), dim=1)
-    a = a_BLDN.unflatten(1, (-1, chunk))
-    decay, states = a.clone(), b_BLDN.unflatten(1, (-1, chunk)).clone()
+    a = torch.unflatten(a_BLDN, 1, (-1, chunk))
+    decay, states = a.clone(), torch.unflatten(b_BLDN, 1, (-1, chunk)).clone()
     for step in range(1, chunk):
         states[:, :, step].addcmul_(a[:, :, step], states[:, :, step - 1])
         decay[:, :, step].mul_(decay[:, :, step - 1])

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from .layers import Down, ResBlock, Stem, Up, warp
+from .layers import Down, ResBlock, Stem, Up, bend, silent, warp
 
 STEM_STRIDE = 4
 MAX_FLOW = 6.0
@@ -27,11 +27,6 @@ MAX_FLOW = 6.0
 LATENT_GAIN = 0.7
 POINT_SCALE = 0.1
 """How far points move for an offset of 1, in half picture sides."""
-REACH = 0.09
-"""How far a point carries its surroundings, in half picture sides."""
-STILLNESS = 0.3
-"""Weight of staying put; far from all points it wins."""
-KEEP = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +52,7 @@ class TokenizerConfig:
     @property
     def side(self) -> int:
         """Tokens along one side of a picture."""
-        return self.size // (STEM_STRIDE * 2 ** (len(self.widths) - 1))
+        return self.size // (STEM_STRIDE << (len(self.widths) - 1))
 
     @property
     def num_tokens(self) -> int:
@@ -122,12 +117,6 @@ def entropy_terms(latent_Nb: Tensor, temperature: float = 0.1) -> tuple[Tensor, 
     return _binary_entropy(p_Nb).sum(-1).mean(), _binary_entropy(p_Nb.mean(0)).sum()
 
 
-def _silent(layer: nn.Conv2d) -> nn.Conv2d:
-    nn.init.zeros_(layer.weight)
-    nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
-    return layer
-
-
 def _binary_entropy(p: Tensor) -> Tensor:
     p = p.clamp(1e-5, 1 - 1e-5)
     return -(p * p.log() + (1 - p) * (1 - p).log())
@@ -170,8 +159,8 @@ class Decoder(nn.Module):
         mixed = 2 if config.use_reference else 1
         self.mixes = nn.ModuleList(nn.Conv2d(mixed * narrow, narrow, 1) for _, narrow in steps)
         self.blocks = nn.ModuleList(nn.Sequential(ResBlock(narrow), ResBlock(narrow)) for _, narrow in steps)
-        self.flow = _silent(nn.Conv2d(fine, 2, 3, padding=1))
-        self.paint = _silent(nn.Conv2d(fine, 4 * STEM_STRIDE**2, 3, padding=1))
+        self.flow = silent(nn.Conv2d(fine, 2, 3, padding=1))
+        self.paint = silent(nn.Conv2d(fine, 4 * STEM_STRIDE**2, 3, padding=1))
 
     def forward(self, code_BbHW: Tensor, features: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
         """Return flow (B, 2, S/4, S/4) in pixels, and (B, 4, S, S): mask logit, colour."""
@@ -199,22 +188,8 @@ class PointHead(nn.Module):
     def forward(self, code_BbHW: Tensor) -> Tensor:
         """Offsets from the resting points, which training sets to the mean of its pictures."""
         offsets = self.out(self.body(code_BbHW.flatten(1)))
-        points: Tensor = self.rest + POINT_SCALE * offsets.unflatten(1, (-1, 2))
+        points: Tensor = self.rest + POINT_SCALE * torch.unflatten(offsets, 1, (-1, 2))
         return points
-
-
-def bend(points_BL2: Tensor, reference_BL2: Tensor, side: int) -> Tensor:
-    """Flow (B, 2, side, side) that carries a reference's points to where they are wanted; [-1, 1] units.
-
-    At every place the displacements of near points are averaged under a Gaussian; far from all of them the
-    picture stays.
-    """
-    at = (torch.arange(side) + 0.5) * (2.0 / side) - 1.0
-    grid_S2 = torch.stack(torch.meshgrid(at, at, indexing="xy"), dim=-1).view(-1, 2)
-    distance_BSL = torch.cdist(grid_S2.expand(len(points_BL2), -1, -1), points_BL2)
-    near_BSL = torch.exp(-distance_BSL.square() / (2 * REACH**2))
-    moved_BS2 = near_BSL @ (reference_BL2 - points_BL2) / (near_BSL.sum(-1, keepdim=True) + STILLNESS)
-    return moved_BS2.transpose(1, 2).unflatten(2, (side, side))
 
 
 class Tokenizer(nn.Module):
@@ -260,13 +235,15 @@ class Tokenizer(nn.Module):
     ) -> Tensor:
         """Bend the reference and paint over it, or without a reference paint alone."""
         if not self.config.use_reference:
-            return torch.tanh(self.decoder(code_BbHW, ())[1][:, 1:])
+            alone: Tensor = self.decoder(code_BbHW, ())[1]
+            return torch.tanh(alone[:, 1:])
         refinement, painted = self.decoder(code_BbHW, features)
         coarse = bent_B2GG * (self.config.size / 2) + refinement
         flow = functional.interpolate(coarse, scale_factor=float(STEM_STRIDE), mode="bilinear")
         bent = warp(reference_B3HW, flow)
-        keep = torch.sigmoid(painted[:, :1] + KEEP)
-        return keep * bent + (1.0 - keep) * (bent + painted[:, 1:])
+        where, colour = painted[:, :1], painted[:, 1:]
+        made: Tensor = bent + torch.sigmoid(where) * colour
+        return made
 
     def codes(self, ids_BK: Tensor) -> Tensor:
         """Ids (B, num_tokens) to codes (B, bits, side, side)."""
@@ -276,4 +253,4 @@ class Tokenizer(nn.Module):
     def fold(self, bits_BKb: Tensor) -> Tensor:
         """Raster (B, num_tokens, bits) to grid (B, bits, side, side)."""
         side = self.config.side
-        return bits_BKb.transpose(1, 2).unflatten(2, (side, side))
+        return torch.unflatten(bits_BKb.transpose(1, 2), 2, (side, side))

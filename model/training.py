@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 import torch
@@ -29,6 +29,7 @@ from .train import TrainConfig, finish, finished, fit
 
 Part = Literal["tokenizer", "keyframes", "interpolator"]
 IDENTITY = "identity.json"
+NetworkT = TypeVar("NetworkT", bound=nn.Module)
 
 
 def train_part(part: Part, data: Sequence[Path], preset: Preset, run: Path) -> Done:
@@ -64,8 +65,7 @@ def make_tokenizer(clips: Sequence[TalkingClip], preset: Preset) -> tuple[Tokeni
     """Return a fresh tokenizer and its objective."""
     torch.manual_seed(preset.tokenizer_train.seed)
     network = Tokenizer(preset.tokenizer)
-    resting = np.concatenate([clip.points_TL2 for clip in clips]).mean(0)
-    network.points.rest.data.copy_(torch.from_numpy(resting))
+    network.points.rest.data.copy_(_resting_points(clips))
     return network, tokenizer_objective(network, clips, preset.tokenizer_loss)
 
 
@@ -83,7 +83,12 @@ def make_interpolator(clips: Sequence[TalkingClip], preset: Preset) -> tuple[Int
     """Return a fresh interpolator and its objective."""
     torch.manual_seed(preset.interpolator_train.seed)
     network = Interpolator(preset.interpolator)
+    network.pairs.rest.data.copy_(_resting_points(clips))
     return network, interpolator_objective(network, clips, preset.interpolator_loss)
+
+
+def _resting_points(clips: Sequence[TalkingClip]) -> torch.Tensor:
+    return torch.from_numpy(np.concatenate([clip.points_TL2 for clip in clips]).mean(0))
 
 
 def load_tokenizer(run: Path) -> Tokenizer:
@@ -107,9 +112,10 @@ def load_interpolator(run: Path) -> Interpolator:
     return _loaded(run / "interpolator", Interpolator(from_dict(config["network"], InterpolatorConfig)))
 
 
-def _loaded(folder: Path, network: nn.Module) -> Any:
+def _loaded(folder: Path, network: NetworkT) -> NetworkT:
     load_weights(folder, network)
-    return network.eval().requires_grad_(False)
+    network.eval().requires_grad_(False)
+    return network
 
 
 def _train_tokenizer(clips: Sequence[TalkingClip], preset: Preset, run: Path) -> float:

@@ -6,10 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from model.avatarsync.losses import expected_bits, mouth_places, mouth_weights, token_cross_entropy
+from model.layers import bend
 from model.tokenizer import (
     Tokenizer,
     TokenizerConfig,
-    bend,
     bits_to_ids,
     entropy_terms,
     ids_to_bits,

@@ -97,7 +97,7 @@ def test_schedule_warms_up_and_ends_near_zero():
     config = TrainConfig(steps=100, learning_rate=1.0, warmup=0.1)
     rates = [rate_at(step, config) for step in range(100)]
     assert rates[0] == pytest.approx(0.1) and max(rates) == 1.0 and rates[-1] < 0.01
-    assert all(a >= b for a, b in itertools.pairwise(rates))
+    assert all(a >= b for a, b in itertools.pairwise(rates[10:]))
 
 
 def test_unknown_missing_and_misshapen_tensors_are_named(tmp_path):
@@ -122,7 +122,8 @@ def test_done_is_written_last_and_read_back(tmp_path):
 def test_interpolation_returns_the_keyframes_at_both_ends():
     torch.manual_seed(0)
     model = Interpolator(InterpolatorConfig(size=32, fine_width=16, coarse_width=16, depth=1)).eval()
-    torch.nn.init.normal_(model.out.weight, std=0.5)
+    torch.nn.init.normal_(model.paint.weight, std=0.5)
+    torch.nn.init.normal_(model.flow.weight, std=0.5)
     left, right = torch.rand(2, 1, 3, 32, 32) * 2 - 1
     gap = torch.tensor([0.2])
     assert torch.allclose(model(left, right, gap, torch.tensor([0.0])), left, atol=1e-5)
@@ -137,7 +138,7 @@ def test_rendering_from_stored_features_is_the_whole_pass():
     left, right = torch.rand(2, 3, 3, 32, 32) * 2 - 1
     gaps, t = torch.tensor([0.1, 0.2, 0.3]), torch.tensor([0.2, 0.5, 0.7])
     features = model.pairs(left, right, gaps)
-    one = model.render(features[1:2], left[1:2], right[1:2], t[1:2])
+    one = model.render(features.at(torch.tensor([1])), left[1:2], right[1:2], t[1:2])
     assert torch.allclose(model(left, right, gaps, t)[1:2], one, atol=1e-5)
 
 

@@ -30,8 +30,8 @@ class Allocation:
 
 
 def count_frames(duration: Seconds, fps: int) -> int:
-    """round(duration * fps), halves up, at least one."""
-    return max(1, int(np.floor(duration * fps + 0.5 + 1e-9)))
+    """round(duration * fps), at least one; as `datapipe.media` counts the frames it reads."""
+    return max(1, round(duration * fps))
 
 
 def allocate(

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from ..tokenizer import join_ids
-from .keyframes import Block, KeyframeTransformer
+from .keyframes import KeyframeTransformer
 from .masks import FRAME, layout
 
 
@@ -53,13 +53,12 @@ def lockstep(
     choose = _Chooser(config)
     prefix, bias = _run_prefix(model, phonemes_n, reference_K)
     head = model.config.width // model.config.heads
-    caches = [torch.zeros(2, units, model.config.heads, tokens, head) for _ in model.blocks]
+    caches = [torch.zeros(2, units, model.config.heads, tokens, head) for _ in model.layers]
     written = torch.zeros(units, tokens, dtype=torch.long)
     previous = torch.full((units,), model.vocabulary.start)
     for place in range(tokens):
         x = model.frame_rows(previous, reference_K[place].expand(units), torch.full((units,), place))[:, None]
-        for block, cache, stored in zip(model.blocks, caches, prefix, strict=True):
-            assert isinstance(block, Block)
+        for block, cache, stored in zip(model.layers, caches, prefix, strict=True):
             q, k, v = block.project(x)
             cache[0, :, :, place], cache[1, :, :, place] = k[:, :, 0], v[:, :, 0]
             x = block.finish(x, _attend(q, stored, bias, cache[:, :, :, : place + 1]))
@@ -78,8 +77,7 @@ def _run_prefix(
     size = units + 1 + tokens
     x = torch.cat((model.phoneme_rows(phonemes_n[None]), model.prefix_rows(reference_K[None])), dim=1)
     stored = []
-    for block in model.blocks:
-        assert isinstance(block, Block)
+    for block in model.layers:
         q, k, v = block.project(x)
         stored.append((k[0], v[0]))
         x = block.finish(x, functional.scaled_dot_product_attention(q, k, v, attn_mask=bias[:, :size, :size]))
@@ -124,11 +122,10 @@ def _stream(
     rows = model.frame_rows(model.shifted(frames_1nK), reference, torch.arange(tokens))
     prefix = model.prefix_rows(reference_K[None])
     x = torch.cat((model.phoneme_rows(phonemes_n[None]), prefix, rows.flatten(1, 2)), dim=1)
-    for block in model.blocks:
-        assert isinstance(block, Block)
+    for block in model.layers:
         q, k, v = block.project(x)
         x = block.finish(x, functional.scaled_dot_product_attention(q, k, v, attn_mask=bias))
-    return x[0, -units * tokens :].unflatten(0, (units, tokens))
+    return torch.unflatten(x[0, -units * tokens :], 0, (units, tokens))
 
 
 class _Chooser:

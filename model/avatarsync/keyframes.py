@@ -61,7 +61,7 @@ class Attention(nn.Module):
 
     def project(self, x_BLD: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Queries, keys and values, each (B, h, L, D/h)."""
-        q, k, v = self.qkv(x_BLD).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
+        q, k, v = torch.unflatten(self.qkv(x_BLD), -1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
         return q, k, v
 
     def merge(self, heads_BhLd: Tensor) -> Tensor:
@@ -136,6 +136,11 @@ class KeyframeTransformer(nn.Module):
         nn.init.normal_(self.others.weight[: len(vocabulary.phonemes)], std=0.02)
         nn.init.normal_(self.visemes.weight, std=0.5)
 
+    @property
+    def layers(self) -> list[Block]:
+        """The blocks, with their type."""
+        return [block for block in self.blocks if isinstance(block, Block)]
+
     # --- rows of the sequence -------------------------------------------------------------------------
 
     def embed_visual(self, ids: Tensor) -> Tensor:
@@ -146,7 +151,8 @@ class KeyframeTransformer(nn.Module):
         """Whole-vocabulary phoneme ids to (B, n, D)."""
         index = phonemes_Bn - self.vocabulary.num_visual
         classes: Tensor = self.get_buffer("classes")[index]
-        return self.others(index) + self.visemes(classes) + self.kinds.weight[PHONEME]
+        rows: Tensor = self.others(index) + self.visemes(classes) + self.kinds.weight[PHONEME]
+        return rows
 
     def prefix_rows(self, reference_BK: Tensor) -> Tensor:
         """[B] and the reference; (B, 1 + K, D)."""
@@ -195,11 +201,12 @@ class KeyframeTransformer(nn.Module):
             (self.phoneme_rows(phonemes_Bn), self.prefix_rows(reference_BK), rows.flatten(1, 2)), dim=1
         )
         bias = self.bias(layout(units, tokens))
-        for block in self.blocks:
-            q, k, v = block.project(x)  # type: ignore[operator]
-            x = block.finish(x, functional.scaled_dot_product_attention(q, k, v, attn_mask=bias))  # type: ignore[operator]
-        frames = x[:, -units * tokens :].unflatten(1, (units, tokens))
-        return self.head(frames, frames_BnK)  # type: ignore[no-any-return]
+        for block in self.layers:
+            q, k, v = block.project(x)
+            x = block.finish(x, functional.scaled_dot_product_attention(q, k, v, attn_mask=bias))
+        frames = torch.unflatten(x[:, -units * tokens :], 1, (units, tokens))
+        logits: tuple[Tensor, ...] = self.head(frames, frames_BnK)
+        return logits
 
     def folded(self, phonemes_Bn: Tensor, reference_BK: Tensor, frames_BnK: Tensor) -> tuple[Tensor, ...]:
         """Give the same logits for one_to_one + none: units go into the batch, the reference is run once."""
@@ -210,16 +217,17 @@ class KeyframeTransformer(nn.Module):
         )
         x = torch.cat((self.phoneme_rows(phonemes_Bn)[:, :, None], rows), dim=2).flatten(0, 1)
         visible = self._folded_mask(tokens)
-        for block in self.blocks:
-            q_p, k_p, v_p = block.project(prefix)  # type: ignore[operator]
+        for block in self.layers:
+            q_p, k_p, v_p = block.project(prefix)
             attended = functional.scaled_dot_product_attention(q_p, k_p, v_p, is_causal=True)
-            prefix = block.finish(prefix, attended)  # type: ignore[operator]
-            q, k, v = block.project(x)  # type: ignore[operator]
+            prefix = block.finish(prefix, attended)
+            q, k, v = block.project(x)
             k = torch.cat((k_p.repeat_interleave(units, 0), k), dim=2)
             v = torch.cat((v_p.repeat_interleave(units, 0), v), dim=2)
-            x = block.finish(x, functional.scaled_dot_product_attention(q, k, v, attn_mask=visible))  # type: ignore[operator]
-        frames = x[:, 1:].unflatten(0, (batch, units))
-        return self.head(frames, frames_BnK)  # type: ignore[no-any-return]
+            x = block.finish(x, functional.scaled_dot_product_attention(q, k, v, attn_mask=visible))
+        frames = torch.unflatten(x[:, 1:], 0, (batch, units))
+        logits: tuple[Tensor, ...] = self.head(frames, frames_BnK)
+        return logits
 
     def _folded_mask(self, tokens: int) -> Tensor:
         """(h, 1 + K, 1 + K + 1 + K): own phoneme and frame after the prefix."""
@@ -239,7 +247,7 @@ class KeyframeTransformer(nn.Module):
 
 
 def _embed_parts(tables: nn.ModuleList, parts: tuple[Tensor, ...]) -> Tensor:
-    total: Tensor = sum(table(part) for table, part in zip(tables, parts, strict=True))  # type: ignore[assignment]
+    total: Tensor = sum(table(part) for table, part in zip(tables, parts, strict=True))
     return total
 
 

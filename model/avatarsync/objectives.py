@@ -78,10 +78,14 @@ class InterpolatorLoss:
 
     batch: int = 6
     """Pairs a step."""
-    mouth: float = 4.0
+    mouth: float = 12.0
     """Weight of a mouth pixel against another."""
-    edges: float = 2.0
-    """Weight of the edge term against L1."""
+    squares: float = 4.0
+    """Weight of squared against absolute differences."""
+    edges: float = 1.0
+    """Weight of the edge term."""
+    points: float = 3.0
+    """Weight of the points of lips and chin."""
     max_gap: int = 8
     """Longest distance of a pair in frames."""
 
@@ -227,13 +231,18 @@ def interpolator_objective(
         gaps = torch.tensor([(r - ell) / 25.0 for ell, r in zip(left, right, strict=True)])
         t = torch.tensor([(a - ell) / (r - ell) for ell, a, r in spans])
         begin, end = _pictures(drawn, left), _pictures(drawn, right)
-        made = model(begin, end, gaps, t)
+        pairs = model.pairs(begin, end, gaps)
+        made = model.render(pairs, begin, end, t)
+        read = torch.cat((pairs.left_PL2, pairs.right_PL2))
+        points = (read - _points(drawn + drawn, left + right)).abs().mean()
         weights = mouth_weights(_boxes(drawn, at), real.shape[-1], config.mouth)
         pixels, edges = weighted_l1(made, real, weights), edge_loss(made, real, weights)
+        squares = weighted_l2(made, real, weights)
         mix = begin + t[:, None, None, None] * (end - begin)
         return {
-            "loss": pixels + config.edges * edges,
+            "loss": pixels + config.squares * squares + config.edges * edges + config.points * points,
             "pixels": pixels.detach(),
+            "points": points.detach(),
             "mouth_psnr": mouth_psnr(made.detach(), real, _boxes(drawn, at)),
             "mouth_psnr_crossfade": mouth_psnr(mix, real, _boxes(drawn, at)),
         }
@@ -262,7 +271,7 @@ def mouth_psnr(made: Tensor, real: Tensor, boxes_B4: Tensor) -> Tensor:
 
 def _odds(counts: Sequence[int]) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
     weights = np.asarray(counts, np.float64)
-    return weights / weights.sum()
+    return np.asarray(weights / weights.sum())
 
 
 def _frame_or_keyframe(clip: TalkingClip, rng: np.random.Generator) -> int:

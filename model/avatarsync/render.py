@@ -23,11 +23,8 @@ BLOCK = 32
 @torch.no_grad()
 def decode_pictures(tokenizer: Tokenizer, tokens_nK: Tensor, reference_13SS: Tensor) -> Tensor:
     """Tokens of many keyframes to pictures (n, 3, S, S), with one reference."""
-    parts = [
-        tokenizer.decode(tokenizer.codes(part), reference_13SS.expand(len(part), -1, -1, -1))
-        for part in tokens_nK.split(BLOCK)
-    ]
-    return torch.cat(parts)
+    parts = torch.split(tokens_nK, BLOCK)
+    return torch.cat([tokenizer.decode(tokenizer.codes(part), reference_13SS) for part in parts])
 
 
 @torch.no_grad()
@@ -48,5 +45,5 @@ def render_frames(
         left, right = pictures_n3SS[used], pictures_n3SS[used + 1]
         seconds = torch.from_numpy(np.diff(times_n)[used]).float()
         features = model.pairs(left, right, seconds)
-        made = model.render(features[at], left[at], right[at], torch.from_numpy(t))
+        made = model.render(features.at(torch.from_numpy(at)), left[at], right[at], torch.from_numpy(t))
         yield to_bytes(made).numpy()

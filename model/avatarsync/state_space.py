@@ -30,8 +30,8 @@ def from_sequence(y_BLC: Tensor, direction: int, height: int, width: int) -> Ten
     """Undo `to_sequence`: every value goes back to its pixel and keyframe."""
     y_BLC = y_BLC.flip(1) if direction % 2 else y_BLC
     if direction < 2:
-        return y_BLC.unflatten(1, (height, width, 2)).permute(0, 4, 1, 2, 3)
-    return y_BLC.unflatten(1, (width, height, 2)).permute(0, 4, 2, 1, 3)
+        return torch.unflatten(y_BLC, 1, (height, width, 2)).permute(0, 4, 1, 2, 3)
+    return torch.unflatten(y_BLC, 1, (width, height, 2)).permute(0, 4, 2, 1, 3)
 
 
 class DirectionalScan(nn.Module):
@@ -90,4 +90,4 @@ def _each_frame(network: nn.Module, x_BCHW2: Tensor) -> Tensor:
     """Run a 2-D network on both keyframes of every pair."""
     batch = len(x_BCHW2)
     both = x_BCHW2.movedim(-1, 1).flatten(0, 1).contiguous()
-    return network(both).unflatten(0, (batch, 2)).movedim(1, -1)  # type: ignore[no-any-return]
+    return torch.unflatten(network(both), 0, (batch, 2)).movedim(1, -1)

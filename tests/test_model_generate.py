@@ -1,0 +1,239 @@
+"""Files in, files out: a run trained on drawn faces makes videos with the right length, sound and tag."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from datapipe.media import probe, read_frames, wav_bytes
+from datapipe.records import Keyframe, Phoneme, Probe, Rejected, Sample, to_json
+from model.__main__ import main
+from model.avatar import load_avatar
+from model.baselines import hold_still, make_shelves, retrieve
+from model.checkpoint import save_weights
+from model.film import FilmConfig, Request, make_film, read_reference
+from model.generate import generate
+from model.presets import tiny
+from model.provenance import read_tag, tag
+from model.speech import from_audio, from_text
+from model.toy import draw_face, make_clips
+from model.training import make_interpolator, make_keyframes, make_tokenizer, to_dict
+
+PRESET = tiny()
+SIZE = PRESET.tokenizer.size
+RATE = 16000
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """A run with fresh weights: shapes and files are right, pictures need not be."""
+    folder, clips = tmp_path_factory.mktemp("run"), make_clips(2, SIZE)
+    tokenizer, _ = make_tokenizer(clips, PRESET)
+    keyframes, _ = make_keyframes(clips, PRESET, tokenizer)
+    interpolator, _ = make_interpolator(clips, PRESET)
+    save_weights(folder / "tokenizer", tokenizer, {"network": to_dict(PRESET.tokenizer)})
+    facts = {"network": to_dict(PRESET.keyframes), "vocabulary": to_dict(keyframes.vocabulary)}
+    save_weights(folder / "keyframes", keyframes, facts)
+    save_weights(folder / "interpolator", interpolator, {"network": to_dict(PRESET.interpolator)})
+    return folder
+
+
+@pytest.fixture
+def picture(tmp_path):
+    path = tmp_path / "face.png"
+    Image.fromarray(draw_face(1, 0.0, 1.0, SIZE)).save(path)
+    return path
+
+
+def spoken(duration, symbols=("SIL", "AA", "M", "IY", "SIL")):
+    edges = np.linspace(0, duration, len(symbols) + 1)
+    return tuple(
+        Phoneme(symbol=s, start=float(a), end=float(b))
+        for s, a, b in zip(symbols, edges, edges[1:], strict=False)
+    )
+
+
+@pytest.mark.parametrize("duration", [0.04, 0.5, 1.0, 1.02, 2.345])
+def test_the_frame_count_is_exact(run, duration):
+    blocks = list(generate(load_avatar(run), draw_face(0, 0, 1, SIZE), spoken(duration), duration))
+    assert sum(map(len, blocks)) == round(duration * 25)
+    assert all(block.shape[1:] == (SIZE, SIZE, 3) and block.dtype == np.uint8 for block in blocks)
+
+
+def test_generation_is_deterministic(run):
+    avatar = load_avatar(run)
+    first, again = (
+        np.concatenate(list(generate(avatar, draw_face(0, 0, 1, SIZE), spoken(1), 1))) for _ in "ab"
+    )
+    assert np.array_equal(first, again)
+
+
+def test_a_single_phoneme_is_held(run):
+    frames = np.concatenate(
+        list(generate(load_avatar(run), draw_face(0, 0, 1, SIZE), spoken(0.4, ("SIL",)), 0.4))
+    )
+    assert len(frames) == 10 and (frames == frames[0]).all()
+
+
+def test_text_alone_makes_a_silent_tagged_video(run, picture, tmp_path):
+    out = tmp_path / "out" / "hello.mp4"
+    arguments = [
+        "generate",
+        "--run",
+        run,
+        "--reference",
+        picture,
+        "--text",
+        "hello world",
+        "--language",
+        "en",
+    ]
+    assert main([*map(str, arguments), "--no-crop", "--out", str(out), "--threads", "1"]) == 0
+    speech = from_text("hello world", "en")
+    frames = read_frames(out)
+    assert len(frames) == round(speech.duration * 25)
+    said = read_tag(out)
+    assert said is not None and load_avatar(run).run_id in said and "synthetic" in said
+    assert probe(out).audio_codec is None
+    assert [path.name for path in out.parent.iterdir()] == ["hello.mp4"]
+
+
+def test_text_starts_and_ends_with_a_closed_mouth_and_covers_its_time():
+    speech = from_text("mama", "en")
+    assert speech.phonemes[0].symbol == speech.phonemes[-1].symbol == "SIL"
+    ends = [each.end for each in speech.phonemes]
+    assert [each.start for each in speech.phonemes] == [0.0, *ends[:-1]] and speech.duration == ends[-1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["--text", "hi", "--language", "fr"], 2, "fr"),
+        (["--language", "en"], 2, "--audio"),
+        (["--text", "hi", "--audio", "x.wav", "--language", "en"], 2, "--audio"),
+        (["--audio", "nowhere.wav", "--language", "en"], 1, "nowhere.wav"),
+    ],
+)
+def test_wrong_requests_say_what_is_wrong(run, picture, tmp_path, capfd, arguments, code, words):
+    out = tmp_path / "out.mp4"
+    common = ["generate", "--run", str(run), "--reference", str(picture), "--no-crop", "--out", str(out)]
+    assert main([*common, *arguments]) == code
+    assert words in capfd.readouterr().err and not out.exists()
+
+
+def test_usage_errors_are_wrong_use():
+    assert main(["generate", "--no-such-option"]) == 2
+    assert main(["train", "everything", "--data", "x", "--out", "y"]) == 2
+
+
+def test_a_missing_run_says_how_to_train_it(picture, tmp_path):
+    with pytest.raises(Rejected, match="avatarsync model train tokenizer") as caught:
+        make_film(
+            tmp_path / "none", picture, Request(language="en", text="hi"), tmp_path / "out.mp4", FilmConfig()
+        )
+    assert caught.value.reason == "missing_weight"
+
+
+def test_silence_has_nothing_to_say():
+    with pytest.raises(Rejected) as caught:
+        from_audio(np.zeros(RATE, np.float32), "en", "hello")
+    assert caught.value.reason == "silent"
+
+
+def test_pictures_that_do_not_fit_are_refused(picture, tmp_path):
+    with pytest.raises(Rejected, match="check the path"):
+        read_reference(tmp_path / "none.png", SIZE, crop=False)
+    (tmp_path / "text.png").write_text("no picture")
+    with pytest.raises(Rejected, match="PNG or JPEG"):
+        read_reference(tmp_path / "text.png", SIZE, crop=False)
+    Image.fromarray(np.zeros((40, 60, 3), np.uint8)).save(tmp_path / "wide.png")
+    with pytest.raises(Rejected, match="not square"):
+        read_reference(tmp_path / "wide.png", SIZE, crop=False)
+    assert read_reference(picture, 32, crop=False).shape == (32, 32, 3)
+
+
+@pytest.mark.assets
+def test_a_picture_without_a_face_is_refused(tmp_path):
+    Image.fromarray(np.full((200, 200, 3), 128, np.uint8)).save(tmp_path / "grey.png")
+    with pytest.raises(Rejected) as caught:
+        read_reference(tmp_path / "grey.png", SIZE, crop=True)
+    assert caught.value.reason == "no_face"
+
+
+def write_case(folder, duration=1.0):
+    noise = np.random.default_rng(0).normal(0, 0.1, round(duration * RATE)).astype(np.float32)
+    folder.mkdir()
+    (folder / "a.wav").write_bytes(wav_bytes(noise))
+    Image.fromarray(draw_face(0, 0, 1, SIZE)).save(folder / "a.png")
+    spec = dict(width=SIZE, height=SIZE, fps=25, num_frames=25, duration=1.0)
+    sample = Sample(
+        key="a", id="a", source="toy", speaker="0", language="en", split="test", text="hello",
+        text_origin="released",
+        licence="none", fps=25, num_frames=25, size=SIZE, duration=duration, phonemes=spoken(duration),
+        keyframes=(Keyframe(frame=0, time=0.0, phoneme="SIL"),),
+        probe=Probe(**spec, video_codec="h264", audio_codec=None, sample_rate=None),
+        quality={}, notes={}, lineage={},
+    )  # fmt: skip
+    (folder / "a.json").write_text(to_json(sample))
+
+
+def test_cases_are_made_timed_and_failures_named(run, tmp_path):
+    write_case(tmp_path / "cases")
+    common = ["generate-cases", "--cases", str(tmp_path / "cases")]
+    assert main([*common, "--system", "static", "--out", str(tmp_path / "static")]) == 0
+    timing = json.loads((tmp_path / "static" / "timing.json").read_text())
+    assert timing["system"] == "static" and timing["clips"]["a"]["num_frames"] == 25
+    assert timing["clips"]["a"]["media_seconds"] == 1.0 and timing["clips"]["a"]["first_frame_seconds"] > 0
+    made = tmp_path / "static" / "a.mp4"
+    assert probe(made).audio_codec == "aac" and "system static" in read_tag(made)
+    # noise does not say "hello": the aligner refuses it, and the case is named as failed
+    assert main([*common, "--system", "avatarsync", "--run", str(run), "--out", str(tmp_path / "ours")]) == 1
+    timing = json.loads((tmp_path / "ours" / "timing.json").read_text())
+    assert timing["clips"] == {} and "a" in timing["failures"]
+    assert main([*common, "--system", "avatarsync", "--out", str(tmp_path / "ours")]) == 2
+    assert main([*common, "--system", "retrieval", "--out", str(tmp_path / "ours")]) == 2
+
+
+def test_the_tag_changes_with_the_reference():
+    first, second = (tag("avatarsync", "r", draw_face(i, 0, 1, 32)) for i in (0, 1))
+    assert first["comment"] != second["comment"]
+
+
+def test_still_baseline_repeats_the_reference():
+    frames = hold_still(draw_face(0, 0, 1, 32), 1.02)
+    assert len(frames) == 26 and (frames == frames[0]).all()
+
+
+def test_retrieval_takes_the_same_person_and_phoneme():
+    clips = make_clips(8, 32, num_phonemes=8)
+    own = next(clip for clip in clips if clip.speaker == "toy/2")
+    symbols = own.phonemes
+    times = [*(i * 0.16 for i in range(len(symbols) + 1))]
+    spoken_again = tuple(
+        Phoneme(symbol=s, start=a, end=b) for s, a, b in zip(symbols, times, times[1:], strict=False)
+    )
+    frames = retrieve(make_shelves(clips), "toy/2", own.frames_THW3[0], spoken_again, times[-1])
+    assert len(frames) == round(times[-1] * 25)
+    still = hold_still(own.frames_THW3[0], times[-1]).astype(float)
+    truth = own.frames_THW3.astype(float)
+    assert np.abs(frames - truth).mean() < 0.7 * np.abs(still - truth).mean()
+    stranger = retrieve(make_shelves(clips), "nobody", own.frames_THW3[0], spoken_again, times[-1])
+    assert np.array_equal(stranger, frames)
+
+
+def test_training_without_shards_is_wrong_use(tmp_path, capfd):
+    torch.set_num_threads(1)
+    arguments = [
+        "train",
+        "tokenizer",
+        "--data",
+        str(tmp_path),
+        "--out",
+        str(tmp_path / "run"),
+        "--preset",
+        "tiny",
+    ]
+    assert main(arguments) == 2
+    assert "manifest.json" in capfd.readouterr().err
