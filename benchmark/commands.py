@@ -53,11 +53,15 @@ class RunCommand:
         chosen = choose(self.metrics, self.preset)
         from .evaluate import evaluate
 
-        cache = self.cache or cache_dir().parent / "features"
-        result = evaluate(cases, systems, chosen, cache, self.workers)
+        result = evaluate(cases, systems, chosen, self.cache or feature_cache(), self.workers)
         write_run(self.out, result, self.replace)
         emit(leaderboard.markdown([result]).rstrip("\n"))
         return _say_failures(result)
+
+
+def feature_cache() -> Path:
+    """Where features are kept unless a command says otherwise."""
+    return cache_dir().parent / "features"
 
 
 def choose(names: tuple[str, ...], preset: str) -> dict[str, Metric]:
@@ -127,6 +131,8 @@ class ReportCommand:
     """Shard folders; their ledger.jsonl give the counts."""
     title: str = "Talking-head benchmark"
     """Heading of the page."""
+    cache: Path | None = None
+    """The run's feature cache, when it was not the user's."""
 
     def execute(self) -> int:
         """Write the report and say where it is."""
@@ -139,6 +145,7 @@ class ReportCommand:
             train_log=self.train_log,
             ledgers=self.ledger,
             title=self.title,
+            cache=self.cache or feature_cache(),
         )
         say(f"report: {write_report(sources, self.out)}")
         return DONE

@@ -14,7 +14,6 @@ from datapipe.console import track
 from datapipe.files import publish, write_bytes
 from datapipe.media import FPS, read_frames
 from datapipe.records import SILENCE, Rejected
-from datapipe.weights import cache_dir
 
 from ..features import Footage, Store, landmarks
 from ..metrics.flicker import difference_map
@@ -29,7 +28,7 @@ HEAT_PERCENTILE = 99.5
 
 def write_media(sources: Sources, out: Path) -> list[dict[str, Any]]:
     """Copy what the page plays into OUT/media and describe each case for the player."""
-    store = Store(cache_dir().parent / "features")
+    store = Store(sources.cache)
     cases = [case for case in sources.cases if case.key in sources.run.reference]
     return [
         _write_case(sources, case, out, f"media/{number}", store)

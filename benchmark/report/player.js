@@ -3,7 +3,7 @@
 const data = JSON.parse(document.getElementById("data").textContent);
 const byId = (id) => document.getElementById(id);
 const SVG = "http://www.w3.org/2000/svg";
-const DRIFT = 0.06; // seconds that a follower may be off before it is put back
+const DRIFT = 0.15; // seconds that a follower may be off before it jumps; below, it is sped up or slowed down
 let current = null, videos = [], leader = null, now = -1, wasPlaying = false;
 
 function element(tag, text, className) {
@@ -159,7 +159,10 @@ function follow() {
   if (!leader || leader.paused) return;
   const seconds = leader.currentTime;
   for (const video of videos) {
-    if (video !== leader && Math.abs(video.currentTime - seconds) > DRIFT && seconds < video.duration) video.currentTime = seconds;
+    if (video === leader || seconds >= video.duration) continue;
+    const late = seconds - video.currentTime;
+    if (Math.abs(late) > DRIFT) video.currentTime = seconds;
+    video.playbackRate = leader.playbackRate * (Math.abs(late) > 0.01 ? 1 + Math.max(-0.2, Math.min(0.2, 3 * late)) : 1);
   }
   paint(seconds);
   requestAnimationFrame(follow);
@@ -176,7 +179,11 @@ function play() {
 function pause() {
   wasPlaying = false;
   byId("play").textContent = "Play";
-  for (const video of videos) video.pause();
+  for (const video of videos) {
+    video.pause();
+    if (leader && video !== leader) video.currentTime = leader.currentTime;
+  }
+  setSpeed();
 }
 
 function onEnded() {

@@ -29,6 +29,8 @@ class Sources:
     ledgers: tuple[Path, ...] = ()
     """Shard folders with a ledger.jsonl."""
     title: str = "Talking-head benchmark"
+    cache: Path | None = None
+    """Feature cache of the run; without it landmarks are found again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
