@@ -1,0 +1,83 @@
+import numpy as np
+import pytest
+
+from datapipe.media import SAMPLE_RATE, read_audio
+from datapipe.records import Rejected, Word
+from datapipe.transcribe import check_audible, loudest_dbfs, released, transcribe
+from datapipe.weights import resolve
+
+
+@pytest.mark.assets
+def test_the_english_clip_is_recognised_with_its_language_and_word_times() -> None:
+    audio = read_audio(resolve("clip-obama"))
+    found = transcribe(audio, None)
+    assert (found.language, found.origin) == ("en", "faster-whisper base")
+    text = found.text.lower()
+    for phrase in ("after two years of negotiations", "the united states", "international partners"):
+        assert phrase in text
+    assert all(0 <= word.start < word.end <= len(audio) / SAMPLE_RATE + 0.02 for word in found.words)
+    assert all(type(word.start) is float for word in found.words)
+
+
+@pytest.mark.assets
+def test_mandarin_is_recognised_in_simplified_characters() -> None:
+    found = transcribe(read_audio(resolve("mandarin/mid")), "zh")
+    assert found.text.startswith("大学生利用漏洞免费吃肯德基")
+
+
+@pytest.mark.assets
+@pytest.mark.parametrize("kind", ["noise", "tone"])
+def test_sound_without_words_is_no_speech_and_never_a_hallucination(kind: str) -> None:
+    time = np.arange(3 * SAMPLE_RATE)
+    sounds = {"noise": np.random.default_rng(0).normal(0, 0.1, len(time)), "tone": 0.3 * np.sin(time * 0.2)}
+    with pytest.raises(Rejected) as caught:
+        transcribe(sounds[kind].astype(np.float32), "en")
+    assert caught.value.reason == "no_speech"
+
+
+@pytest.mark.parametrize("level", [0.0, 1e-4])
+def test_silence_is_told_before_any_model_is_loaded(level: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("datapipe.transcribe._model", lambda threads: pytest.fail("the model was loaded"))
+    quiet = np.random.default_rng(0).normal(0, level, SAMPLE_RATE).astype(np.float32)
+    with pytest.raises(Rejected, match="dBFS") as caught:
+        transcribe(quiet, None)
+    assert caught.value.reason == "silent"
+
+
+def test_a_language_that_cannot_be_aligned_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    class French:
+        def detect_language(self, audio, vad_filter):
+            return "fr", 0.99, [("fr", 0.99)]
+
+    monkeypatch.setattr("datapipe.transcribe._model", lambda threads: French())
+    tone = np.sin(np.arange(SAMPLE_RATE)).astype(np.float32)
+    with pytest.raises(Rejected, match="`fr`") as caught:
+        transcribe(tone, None)
+    assert caught.value.reason == "unknown_language"
+    with pytest.raises(Rejected, match="`de`"):
+        transcribe(tone, "de")
+
+
+def test_the_level_is_that_of_the_loudest_moment_and_ignores_an_offset() -> None:
+    sound = np.full(SAMPLE_RATE, 0.5, np.float32)
+    assert loudest_dbfs(sound) < -100
+    sound[8000:8400] += np.where(np.arange(400) % 2, 0.1, -0.1)
+    assert loudest_dbfs(sound) == pytest.approx(-20, abs=0.2)
+    check_audible(sound)
+
+
+def test_a_released_transcript_keeps_its_words_cut_to_the_clip() -> None:
+    words = (
+        Word(text="你", start=-0.01, end=0.2),
+        Word(text="好", start=0.2, end=1.4),
+        Word(text="吗", start=1.3, end=1.6),
+    )
+    found = released("你好吗 \n", "zh", words, 1.2)
+    assert (found.text, found.language, found.origin) == ("你好吗", "zh", "released")
+    assert [(word.text, word.start, word.end) for word in found.words] == [("你", 0.0, 0.2), ("好", 0.2, 1.2)]
+
+
+def test_an_empty_released_transcript_is_no_speech() -> None:
+    with pytest.raises(Rejected) as caught:
+        released("。 ", "zh", (), 1.0)
+    assert caught.value.reason == "no_speech"
