@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -120,7 +121,10 @@ def _client(config: DaskConfig, stack: ExitStack) -> Any:
             dashboard_address=None,
             silence_logs="ERROR",
         )
-        return Client(stack.enter_context(local))
+        client = Client(stack.enter_context(local))
+        # Ctrl-C reaches the whole process group; this process alone answers it and ends the workers
+        client.run(_ignore_interrupts)
+        return client
     if not config.cluster.startswith(("tcp://", "tls://", "ucx://")):
         raise Rejected(
             "bad_input", f"unknown cluster `{config.cluster}`; known: inline, local, tcp://HOST:PORT"
@@ -131,3 +135,7 @@ def _client(config: DaskConfig, stack: ExitStack) -> Any:
         raise Rejected(
             "bad_input", f"no Dask scheduler answers at {config.cluster}; start one there"
         ) from error
+
+
+def _ignore_interrupts() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
