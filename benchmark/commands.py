@@ -19,7 +19,7 @@ from .latency import LatencyConfig, time_command, timing_record
 from .metrics import PRESETS, Metric, metrics_for
 from .records import Run
 from .runs import check_free, read_run, read_runs, write_run
-from .selftest import Outcome, run_vectors
+from .selftest import Outcome, conformant, run_vectors
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -196,9 +196,7 @@ class SelftestCommand:
         outcomes = run_vectors()
         for outcome in outcomes:
             emit(_vector_line(outcome))
-        unproven = {outcome.vector.metric for outcome in outcomes if outcome.status != "pass"}
-        conformant = sorted({outcome.vector.metric for outcome in outcomes} - unproven)
-        emit(f"conformant: {', '.join(conformant) or 'none'}")
+        emit(f"conformant: {', '.join(conformant(outcomes)) or 'none'}")
         return FAILED if any(outcome.status == "fail" for outcome in outcomes) else DONE
 
 
@@ -207,7 +205,7 @@ def _vector_line(outcome: Outcome) -> str:
     measured = "" if outcome.measured is None else f"{outcome.measured:.10g}"
     values = f"{measured:<14} expected {vector.expected:<14.10g}"
     return (
-        f"{outcome.status:<5} {vector.metric:<11} {vector.name:<42} {values} {outcome.why or vector.source}"
+        f"{outcome.status:<5} {vector.metric:<12} {vector.name:<42} {values} {outcome.why or vector.source}"
     )
 
 
