@@ -1,0 +1,1 @@
+"""Raw talking-head video to audited shards."""

@@ -21,7 +21,7 @@ from .records import Clip, to_dict
 from .shards import MEMBERS, SUMS, read_shard, write_shard
 from .weights import lookup
 
-STAGES_VERSION = "stages/1"
+STAGES_VERSION = "stages/2"
 """Raised whenever a stage gives another result for the same input."""
 FACE_WEIGHTS = ("scrfd-500m", "2d106det", "w600k-mbf")
 ASR_WEIGHTS = (

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sized
 from typing import TypeVar
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
 from .records import Rejected
 
@@ -32,7 +39,7 @@ def emit(line: str) -> None:
 
 def track(items: Iterable[ItemT], label: str, total: int | None = None) -> Iterator[ItemT]:
     """Yield the items under a progress bar; without a terminal, a line at the start and at the end."""
-    count = total if total is not None else len(items) if hasattr(items, "__len__") else None
+    count = len(items) if total is None and isinstance(items, Sized) else total
     with _bar() as progress:
         task = progress.add_task(label, total=count)
         for item in items:

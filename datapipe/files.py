@@ -28,11 +28,14 @@ def publish(path: Path) -> Iterator[Path]:
     temporary = Path(name)
     try:
         yield temporary
+        temporary.chmod(0o666 & ~_umask())  # mkstemp's 0600 would hide the file from a cluster's other users
         _sync(temporary)
         temporary.replace(path)
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise Rejected("disk_full", f"no space left to write {path.name}; free some and run again") from error
+            raise Rejected(
+                "disk_full", f"no space left to write {path.name}; free some and run again"
+            ) from error
         raise
     finally:
         temporary.unlink(missing_ok=True)
@@ -57,6 +60,12 @@ def sha256_of(path: Path) -> str:
         while block := stream.read(CHUNK_BYTES):
             digest.update(block)
     return digest.hexdigest()
+
+
+def _umask() -> int:
+    mask = os.umask(0o022)
+    os.umask(mask)
+    return mask
 
 
 def _sync(path: Path) -> None:

@@ -75,9 +75,9 @@ def pack(clip: Clip, facts: Probe, raw: Decoded, said: Said, seen: Seen, config:
 
 def _members(meta: Sample, raw: Decoded, seen: Seen) -> dict[str, bytes]:
     members = {
-        "video.mp4": _mp4(seen.enhanced.video_THW3),
-        "keyframes.mp4": _mp4(seen.enhanced.stills_KHW3, keyframes_only=True),
-        "audio.wav": wav_bytes(raw.audio),
+        "video.m4v": _mp4(seen.enhanced.video_THW3),
+        "keyframes.m4v": _mp4(seen.enhanced.stills_KHW3, keyframes_only=True),
+        "audio.wave": wav_bytes(raw.audio),
         "landmarks.npy": npy_bytes(seen.cropped.landmarks_TK2),
         "meta.json": to_json(meta).encode("utf-8"),
     }

@@ -163,21 +163,6 @@ class Keyframe:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FaceTrack:
-    """One identity followed through every frame of a clip."""
-
-    path: Path
-    """npz: boxes_T4, scores_T, landmarks_TK2 in source pixels."""
-    num_frames: int
-    detected: int
-    """Frames in which the detector found the face; the others are interpolated."""
-    candidates: int
-    """Faces that were followed; 1 means that there was nothing to choose."""
-    chosen_by: str
-    """A sentence: why this face is the speaker."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Sample:
     """One finished clip: the content of `meta.json` in a shard (docs/shard-format.md)."""
 

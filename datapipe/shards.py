@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from .files import publish, sha256_of
 from .records import Rejected, Sample, Shard, from_json
 
-MEMBERS = ("video.mp4", "keyframes.mp4", "audio.wav", "landmarks.npy", "meta.json")
-ORIGINAL = "original.mp4"
+MEMBERS = ("video.m4v", "keyframes.m4v", "audio.wave", "landmarks.npy", "meta.json")
+ORIGINAL = "original.m4v"
 SUMS = "sums.json"
 """Only in the cache: sha256 of the other members."""
 UNSAFE = re.compile(rb"[^A-Za-z0-9_-]")
@@ -105,9 +105,9 @@ def stored(meta: Sample, members: dict[str, bytes]) -> StoredSample:
     """Gather the members of one sample."""
     return StoredSample(
         meta=meta,
-        video=members["video.mp4"],
-        keyframes=members["keyframes.mp4"],
-        audio=members["audio.wav"],
+        video=members["video.m4v"],
+        keyframes=members["keyframes.m4v"],
+        audio=members["audio.wave"],
         landmarks_TK2=np.load(io.BytesIO(members["landmarks.npy"]), allow_pickle=False),
     )
 

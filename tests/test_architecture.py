@@ -17,7 +17,7 @@ ROOT = Path(__file__).parent.parent
 PACKAGES = ("datapipe", "model", "benchmark")
 SOURCES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
 UNSAFE = re.compile(
-    r"pickle\.loads?\(|shell\s*=\s*True|yaml\.load\(|extractall\(|weights_only\s*=\s*False|\beval\(|\bexec\("
+    r"pickle\.loads?\(|shell\s*=\s*True|yaml\.load\(|extractall\(|weights_only\s*=\s*False|(?<![.\w])eval\(|(?<![.\w])exec\("
 )
 
 

@@ -43,9 +43,9 @@ def packed(clip_id: str) -> Packed:
         probe=facts, quality={}, notes={}, lineage={},
     )  # fmt: skip
     media = {
-        "video.mp4": b"v",
-        "keyframes.mp4": b"k",
-        "audio.wav": b"a",
+        "video.m4v": b"v",
+        "keyframes.m4v": b"k",
+        "audio.wave": b"a",
         "landmarks.npy": npy_bytes(np.zeros(1)),
     }
     return Packed(meta=meta, members={**media, "meta.json": to_json(meta).encode()})

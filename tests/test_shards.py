@@ -29,9 +29,9 @@ def members(clip_id: str, split: str = "train") -> tuple[str, dict[str, bytes]]:
     )  # fmt: skip
     landmarks = np.arange(4 * 106 * 2, dtype=np.float32).reshape(4, 106, 2)
     return key, {
-        "video.mp4": b"v" * 10,
-        "keyframes.mp4": b"k",
-        "audio.wav": media.wav_bytes(np.zeros(2560, np.float32)),
+        "video.m4v": b"v" * 10,
+        "keyframes.m4v": b"k",
+        "audio.wave": media.wav_bytes(np.zeros(2560, np.float32)),
         "landmarks.npy": shards.npy_bytes(landmarks),
         "meta.json": to_json(meta).encode(),
     }
@@ -128,21 +128,10 @@ def load(folder: Path) -> object:
     )
 
 
-def test_plain_datasets_reads_it_as_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As docs/shard-format.md tells those without torchcodec, which `datasets` wants for sound and video."""
-    from datasets.packaged_modules.webdataset.webdataset import WebDataset
-
-    monkeypatch.setattr(WebDataset, "AUDIO_EXTENSIONS", [])
-    monkeypatch.setattr(WebDataset, "VIDEO_EXTENSIONS", [])
+def test_plain_datasets_reads_it_as_bytes(tmp_path: Path) -> None:
     shards.write_shard(tmp_path / "a.tar", [members("x/1.5"), members("y")])
     loaded = load(tmp_path)
     assert list(loaded["__key__"]) == ["x~2F1~2E5", "y"]  # type: ignore[index]
     row = loaded[0]  # type: ignore[index]
-    assert row["meta.json"]["id"] == "x/1.5" and row["video.mp4"] == b"v" * 10
-    assert row["audio.wav"][:4] == b"RIFF" and np.array(row["landmarks.npy"]).shape == (4, 106, 2)
-
-
-def test_plain_datasets_reads_it_with_torchcodec(tmp_path: Path) -> None:
-    pytest.importorskip("torchcodec")
-    shards.write_shard(tmp_path / "a.tar", [members("x/1.5"), members("y")])
-    assert list(load(tmp_path)["__key__"]) == ["x~2F1~2E5", "y"]  # type: ignore[index]
+    assert row["meta.json"]["id"] == "x/1.5" and row["video.m4v"] == b"v" * 10
+    assert row["audio.wave"][:4] == b"RIFF" and np.array(row["landmarks.npy"]).shape == (4, 106, 2)
