@@ -22,6 +22,8 @@ from datapipe.weights import resolve
 
 Command = list[str]
 SYSTEMS = ("avatarsync", "retrieval", "static")
+PUBLIC_SPEAKERS = ("s1", "s2")
+"""The sample corpus' people in the public domain: only they are on the contact sheet."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +85,8 @@ def scoring_steps(out: Path) -> list[Command]:
     )
     ledgers = [f"{out}/shards/{name}" for name in ("cmlr", "hdtf", "real")]
     report = ["bench", "report", "--run", run, *cases, "--system", *videos, "--train-log", f"{out}/run"]
-    steps.append([*report, "--ledger", *ledgers, "--out", str(out), "--title", "AvatarSync demo"])
+    looks = ["--title", "AvatarSync demo", "--pictures", *PUBLIC_SPEAKERS]
+    steps.append([*report, "--ledger", *ledgers, *looks, "--out", str(out)])
     return steps
 
 

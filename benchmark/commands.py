@@ -131,6 +131,8 @@ class ReportCommand:
     """Shard folders; their ledger.jsonl give the counts."""
     title: str = "Talking-head benchmark"
     """Heading of the page."""
+    pictures: tuple[str, ...] = ()
+    """Starts of the keys of the cases on the contact sheet (default: the first two)."""
     cache: Path | None = None
     """The run's feature cache, when it was not the user's."""
 
@@ -145,6 +147,7 @@ class ReportCommand:
             train_log=self.train_log,
             ledgers=self.ledger,
             title=self.title,
+            pictures=self.pictures,
             cache=self.cache or feature_cache(),
         )
         say(f"report: {write_report(sources, self.out)}")

@@ -22,8 +22,18 @@ def write_report(sources: Sources, out: Path) -> Path:
     curves = read_curves(sources.train_log) if sources.train_log else ()
     ledgers = tuple(open_ledger(folder) for folder in sources.ledgers)
     cases = write_media(sources, out)
-    shown = [case.key for case in sources.cases if case.key in sources.run.reference][:SHEET_CASES]
-    contact_sheet(sources.cases, sources.systems, shown, out / "media" / "frames.png")
+    contact_sheet(sources.cases, sources.systems, _pictured(sources), out / "media" / "frames.png")
     write_text(out / "index.md", summary(sources, curves, ledgers, "media/frames.png"))
     write_text(out / "index.html", page(sources, cases, curves, ledgers))
     return out / "index.html"
+
+
+def _pictured(sources: Sources) -> list[str]:
+    """Choose the cases of the contact sheet: those asked for, one for each start of a key."""
+    scored = [case.key for case in sources.cases if case.key in sources.run.reference]
+    if not sources.pictures:
+        return scored[:SHEET_CASES]
+    found = {
+        start: next((key for key in scored if key.startswith(start)), start) for start in sources.pictures
+    }
+    return list(found.values())

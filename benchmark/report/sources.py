@@ -29,6 +29,8 @@ class Sources:
     ledgers: tuple[Path, ...] = ()
     """Shard folders with a ledger.jsonl."""
     title: str = "Talking-head benchmark"
+    pictures: tuple[str, ...] = ()
+    """Starts of the keys of the cases on the contact sheet; empty takes the first ones."""
     cache: Path | None = None
     """Feature cache of the run; without it landmarks are found again."""
 

@@ -175,6 +175,11 @@ class KeyframeTransformer(nn.Module):
         start = torch.full_like(frames_BnK[..., :1], self.vocabulary.start)
         return torch.cat((start, frames_BnK[..., :-1]), dim=-1)
 
+    def _given_rows(self, reference_BK: Tensor, seen_BnK: Tensor) -> Tensor:
+        """Frame rows of all places at once, (B, n, K, D)."""
+        places = torch.arange(seen_BnK.shape[-1])
+        return self.frame_rows(self.shifted(seen_BnK), reference_BK[:, None].expand_as(seen_BnK), places)
+
     def place_rows(self) -> Tensor:
         """Row plus column embedding of every place, (K, D)."""
         return (self.rows.weight[:, None] + self.columns.weight[None]).flatten(0, 1)
@@ -192,11 +197,12 @@ class KeyframeTransformer(nn.Module):
         bias = self.distance[:, steps] * paired
         return bias.masked_fill(~visible, float("-inf"))
 
-    def masked(self, phonemes_Bn: Tensor, reference_BK: Tensor, frames_BnK: Tensor) -> tuple[Tensor, ...]:
+    def masked(
+        self, phonemes_Bn: Tensor, reference_BK: Tensor, frames_BnK: Tensor, seen_BnK: Tensor | None = None
+    ) -> tuple[Tensor, ...]:
         """Logits (B, n, K, 2^bits) per group by one pass over the whole sequence: the definition."""
         _, units, tokens = frames_BnK.shape
-        places = torch.arange(tokens)
-        rows = self.frame_rows(self.shifted(frames_BnK), reference_BK[:, None].expand_as(frames_BnK), places)
+        rows = self._given_rows(reference_BK, frames_BnK if seen_BnK is None else seen_BnK)
         x = torch.cat(
             (self.phoneme_rows(phonemes_Bn), self.prefix_rows(reference_BK), rows.flatten(1, 2)), dim=1
         )
@@ -208,13 +214,13 @@ class KeyframeTransformer(nn.Module):
         logits: tuple[Tensor, ...] = self.head(frames, frames_BnK)
         return logits
 
-    def folded(self, phonemes_Bn: Tensor, reference_BK: Tensor, frames_BnK: Tensor) -> tuple[Tensor, ...]:
+    def folded(
+        self, phonemes_Bn: Tensor, reference_BK: Tensor, frames_BnK: Tensor, seen_BnK: Tensor | None = None
+    ) -> tuple[Tensor, ...]:
         """Give the same logits for one_to_one + none: units go into the batch, the reference is run once."""
         batch, units, tokens = frames_BnK.shape
         prefix = self.prefix_rows(reference_BK)
-        rows = self.frame_rows(
-            self.shifted(frames_BnK), reference_BK[:, None].expand_as(frames_BnK), torch.arange(tokens)
-        )
+        rows = self._given_rows(reference_BK, frames_BnK if seen_BnK is None else seen_BnK)
         x = torch.cat((self.phoneme_rows(phonemes_Bn)[:, :, None], rows), dim=2).flatten(0, 1)
         visible = self._folded_mask(tokens)
         for block in self.layers:
@@ -239,11 +245,17 @@ class KeyframeTransformer(nn.Module):
         bias[:, 1:, tokens + 1] = self.distance[:, MAX_DISTANCE, None]
         return bias.masked_fill(~visible, float("-inf"))
 
-    def forward(self, phonemes_Bn: Tensor, reference_BK: Tensor, frames_BnK: Tensor) -> tuple[Tensor, ...]:
-        """Teacher-forced logits by the quickest form that the scopes allow."""
+    def forward(
+        self, phonemes_Bn: Tensor, reference_BK: Tensor, frames_BnK: Tensor, seen_BnK: Tensor | None = None
+    ) -> tuple[Tensor, ...]:
+        """Logits by the quickest form that the scopes allow.
+
+        `seen` are the tokens that stand before each place; they are the frames' own unless training spoils
+        them, so that the model does not lean on earlier tokens which it may have written wrong.
+        """
         independent = self.config.phoneme_scope == "one_to_one" and self.config.frame_scope == "none"
         form = self.folded if independent else self.masked
-        return form(phonemes_Bn, reference_BK, frames_BnK)
+        return form(phonemes_Bn, reference_BK, frames_BnK, seen_BnK)
 
 
 def _embed_parts(tables: nn.ModuleList, parts: tuple[Tensor, ...]) -> Tensor:

@@ -62,6 +62,8 @@ class KeyframeLoss:
     """Keyframes of each clip."""
     mouth: float = 6.0
     """Weight of a mouth token against another: the visible thing is learnt last otherwise."""
+    spoil: float = 0.5
+    """Largest share of tokens before a place that are taken from another keyframe of the clip."""
     pixels_from: float = 0.6
     """Part of the training after which decoded codes count too (the paper's second phase)."""
     points: float = 20.0
@@ -153,7 +155,9 @@ def keyframes_objective(
 
     def step(rng: np.random.Generator, done: float) -> dict[str, Tensor]:
         drawn = _draw_windows(clips, encoded, odds, config, rng, model)
-        logits = model(drawn.phonemes_Bn, drawn.reference_BK, drawn.ids_BnK)
+        logits = model(
+            drawn.phonemes_Bn, drawn.reference_BK, drawn.ids_BnK, spoil(drawn.ids_BnK, config.spoil)
+        )
         boxes = _boxes(*drawn.flat())
         weights = mouth_places(boxes, size, side, config.mouth).view(drawn.ids_BnK.shape)
         losses = token_cross_entropy(logits, drawn.ids_BnK, groups)
@@ -169,6 +173,13 @@ def keyframes_objective(
         return terms
 
     return step
+
+
+def spoil(ids_BnK: Tensor, most: float) -> Tensor:
+    """Replace up to a share of each frame's tokens by those of another frame: right person, wrong mouth."""
+    others = ids_BnK.roll(1 + int(torch.randint(ids_BnK.shape[1], ())), dims=1)
+    share = most * torch.rand(*ids_BnK.shape[:2], 1)
+    return torch.where(torch.rand(ids_BnK.shape) < share, others, ids_BnK)
 
 
 def _draw_windows(
