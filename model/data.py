@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from datapipe.faces import mouth_box
 from datapipe.media import read_frames
-from datapipe.records import Rejected
+from datapipe.records import Manifest, Rejected, from_json
 from datapipe.shards import StoredSample, read_samples
 
 MIN_KEYFRAMES = 2
@@ -83,7 +83,7 @@ def moving_points(landmarks_TK2: NDArray[np.float32], size: int) -> NDArray[np.f
 
 
 def identity_of(folders: Sequence[Path]) -> str:
-    """Hash the manifests: equal data gives an equal name, wherever it lies."""
+    """Hash the shards' hashes: equal data gives an equal name, wherever and whenever it was built."""
     digest = hashlib.sha256()
     for folder in folders:
         path = folder / "manifest.json"
@@ -91,5 +91,6 @@ def identity_of(folders: Sequence[Path]) -> str:
             raise Rejected(
                 "bad_input", f"{folder} has no manifest.json; build it with `avatarsync data build`"
             )
-        digest.update(path.read_bytes())
+        manifest = from_json(path.read_text(encoding="utf-8"), Manifest)
+        digest.update("".join(shard.sha256 for shard in manifest.shards).encode())
     return digest.hexdigest()

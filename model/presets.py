@@ -54,13 +54,13 @@ def demo() -> Preset:
     return Preset(
         name="demo",
         tokenizer=tokenizer,
-        tokenizer_train=TrainConfig(steps=900, learning_rate=2e-3),
+        tokenizer_train=TrainConfig(steps=1000, learning_rate=2e-3),
         keyframes=KeyframeConfig(
             width=128, depth=4, num_tokens=tokenizer.num_tokens, groups=tokenizer.groups
         ),
-        keyframes_train=TrainConfig(steps=500, learning_rate=2e-3),
-        interpolator=InterpolatorConfig(size=128),
-        interpolator_train=TrainConfig(steps=300, learning_rate=2e-3),
+        keyframes_train=TrainConfig(steps=600, learning_rate=2.5e-3),
+        interpolator=InterpolatorConfig(size=128, fine_width=24, coarse_width=48, depth=1),
+        interpolator_train=TrainConfig(steps=500, learning_rate=2e-3),
     )
 
 

@@ -113,7 +113,7 @@ def update(
 
 def finish(folder: Path, done: Done) -> None:
     """Mark a part as complete; written last."""
-    text = {"identity": done.identity, "steps": done.steps, "seconds": round(done.seconds, 1)}
+    text = {"identity": done.identity, "steps": done.steps, "seconds": done.seconds}
     write_text(folder / DONE, json.dumps(text))
     (folder / RESUME).unlink(missing_ok=True)
 

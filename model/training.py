@@ -46,7 +46,7 @@ def train_part(part: Part, data: Sequence[Path], preset: Preset, run: Path) -> D
     _drop_foreign_resume(folder, identity)
     clips = load_clips(data, "train", preset.tokenizer.size)
     seconds = TRAIN[part](clips, preset, run)
-    done = Done(identity=identity, steps=_train_config(part, preset).steps, seconds=seconds)
+    done = Done(identity=identity, steps=_train_config(part, preset).steps, seconds=round(seconds, 1))
     finish(folder, done)
     return done
 

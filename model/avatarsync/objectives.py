@@ -62,11 +62,11 @@ class KeyframeLoss:
     """Keyframes of each clip."""
     mouth: float = 6.0
     """Weight of a mouth token against another: the visible thing is learnt last otherwise."""
-    spoil: float = 0.5
+    spoil: float = 0.9
     """Largest share of tokens before a place that are taken from another keyframe of the clip."""
-    pixels_from: float = 0.6
+    pixels_from: float = 0.4
     """Part of the training after which decoded codes count too (the paper's second phase)."""
-    points: float = 20.0
+    points: float = 40.0
     """Weight of the points of lips and chin in that phase."""
     pixels: float = 2.0
     """Weight of the pixel term in that phase."""
@@ -78,7 +78,7 @@ class KeyframeLoss:
 class InterpolatorLoss:
     """Weights of the interpolator's terms."""
 
-    batch: int = 6
+    batch: int = 4
     """Pairs a step."""
     mouth: float = 12.0
     """Weight of a mouth pixel against another."""
