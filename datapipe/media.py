@@ -185,9 +185,21 @@ def _opened(source: Source) -> Iterator[Any]:
     except av.error.FileNotFoundError as error:
         raise Rejected("missing_file", f"{name} is not there; check the path") from error
     except (av.error.InvalidDataError, av.error.EOFError, av.error.ArgumentError) as error:
+        if _begins_as_mp4(source):
+            raise Rejected(
+                "truncated", f"{name} begins as an MP4 but its index is cut off; copy it again"
+            ) from error
         raise Rejected(
             "not_a_video", f"{name} cannot be read as a video ({error.strerror}); copy it again"
         ) from error
+
+
+def _begins_as_mp4(source: Source) -> bool:
+    """Tell an MP4 that lost its end, where players keep the index, from a file that never was a video."""
+    if isinstance(source, bytes):
+        return source[4:8] == b"ftyp"
+    with source.open("rb") as stream:
+        return stream.read(8)[4:] == b"ftyp"
 
 
 def _video_stream(container: Any, name: str) -> Any:

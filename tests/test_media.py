@@ -158,7 +158,10 @@ def test_refusals_name_the_file_and_the_reason(tmp_path: Path) -> None:
         raw[: len(raw) // 2]
     )  # faststart: the index is whole, frames are missing
     (tmp_path / "head.mp4").write_bytes(raw[:200])
+    box = b"\x00\x00\x00\x18ftypisom\x00\x00\x02\x00isomiso2" + b"\x00\x00\x10\x08mdat"
+    (tmp_path / "index_lost.mp4").write_bytes(box + bytes(4096))  # the index stood at the end, which is gone
     media.write_wav(tmp_path / "sound.wav", tone(0.5))
+    assert reason(tmp_path / "index_lost.mp4") == "truncated"
     assert reason(tmp_path / "text.mp4") == "not_a_video"
     assert reason(tmp_path / "empty.mp4", media.probe) == "not_a_video"
     assert reason(tmp_path / "head.mp4") == "not_a_video"
