@@ -6,6 +6,8 @@ inputs is reused by that command, which says so: the demo keeps no state of its 
 
 from __future__ import annotations
 
+import os
+import resource
 import shlex
 import subprocess
 import sys
@@ -130,6 +132,16 @@ def place_real_clip(folder: Path) -> None:
             temporary.write_bytes(fetched.read_bytes())
 
 
+def summary(out: Path, minutes: float) -> str:
+    """Say what the demo took (minutes, the largest process, disk) and where its report is."""
+    kinds = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    largest = max(resource.getrusage(kind).ru_maxrss for kind in kinds) / 1e6
+    results = sum(path.stat().st_size for path in out.rglob("*") if path.is_file()) / 1e6
+    time_taken = f"{minutes:.1f} minutes on {os.cpu_count()} cores"
+    size = f"{largest:.1f} GB in the largest process, {results:.0f} MB of results"
+    return f"\ntook {time_taken}, {size}\nreport: {(out / 'index.html').resolve()}"
+
+
 def demo(config: DemoConfig) -> int:
     """Run every step and print where the report is."""
     started = time.monotonic()
@@ -140,8 +152,7 @@ def demo(config: DemoConfig) -> int:
     run_side_by_side(together)
     for command in [after, *scoring_steps(config.out)]:
         run_step(command)
-    minutes = (time.monotonic() - started) / 60
-    emit(f"\nreport: {(config.out / 'index.html').resolve()}  ({minutes:.1f} minutes)")
+    emit(summary(config.out, (time.monotonic() - started) / 60))
     return DONE
 
 

@@ -15,6 +15,7 @@ from datapipe.weights import cache_dir
 
 from . import leaderboard
 from .cases import find_cases, parse_systems
+from .headlines import headlines
 from .latency import LatencyConfig, time_command, timing_record
 from .metrics import PRESETS, Metric, metrics_for
 from .records import Run
@@ -150,7 +151,10 @@ class ReportCommand:
             pictures=self.pictures,
             cache=self.cache or feature_cache(),
         )
-        say(f"report: {write_report(sources, self.out)}")
+        page = write_report(sources, self.out)
+        for headline in headlines(sources.run):
+            emit(headline.sentence())
+        say(f"report: {page}")
         return DONE
 
 
