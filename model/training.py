@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from datapipe.console import say
-from datapipe.files import sha256_of
+from datapipe.files import sha256_of, write_text
 from datapipe.phonemes import PHONEMES
 from datapipe.records import from_dict, to_dict
 
@@ -165,4 +165,4 @@ def _drop_foreign_resume(folder: Path, identity: str) -> None:
     note = folder / IDENTITY
     if not note.exists() or note.read_text(encoding="utf-8") != identity:
         (folder / RESUME).unlink(missing_ok=True)
-        note.write_text(identity, encoding="utf-8")
+        write_text(note, identity)

@@ -9,8 +9,10 @@ import pytest
 import torch
 
 from datapipe.records import Rejected
+from model.avatarsync.decode import generate_tokens
 from model.avatarsync.interpolate import Interpolator, InterpolatorConfig
 from model.checkpoint import Done, load_weights, save_tensors, save_weights
+from model.layers import to_signed
 from model.presets import demo, paper, preset_named, tiny
 from model.toy import SYMBOLS, make_clips
 from model.train import TrainConfig, finish, finished, fit, make_optimizer, rate_at, update
@@ -49,6 +51,33 @@ def test_each_part_learns(clips, tmp_path):
     interpolator, objective = make_interpolator(clips, PRESET)
     fit(interpolator, objective, PRESET.interpolator_train, tmp_path / "i", "interpolator")
     assert all(torch.isfinite(p).all() for p in interpolator.parameters())
+
+
+def test_silence_and_bilabials_close_the_mouth_and_vowels_open_it_in_their_order(tmp_path):
+    preset = replace(
+        PRESET,
+        tokenizer_train=replace(PRESET.tokenizer_train, steps=200),
+        keyframes_train=replace(PRESET.keyframes_train, steps=250),
+    )
+    clips = make_clips(12, PRESET.tokenizer.size)
+    tokenizer, objective = make_tokenizer(clips, preset)
+    fit(tokenizer, objective, preset.tokenizer_train, tmp_path / "t", "tokenizer")
+    keyframes, objective = make_keyframes(clips, preset, tokenizer, SYMBOLS)
+    fit(keyframes, objective, preset.keyframes_train, tmp_path / "k", "keyframes")
+    for clip in clips[:4]:
+        opening = written_openings(tokenizer, keyframes, clip, SYMBOLS)
+        assert max(opening["SIL"], opening["M"]) < 0.03
+        assert opening["AA"] > opening["EH"] > opening["IY"] > opening["S"]
+
+
+def written_openings(tokenizer, keyframes, clip, symbols):
+    """Height of the lips, as the codes tell it, for each phoneme."""
+    reference = tokenizer.encode(to_signed(torch.from_numpy(clip.frames_THW3[:1])))[0]
+    ids = torch.tensor(keyframes.vocabulary.phoneme_ids(symbols))
+    points = tokenizer.points(tokenizer.codes(generate_tokens(keyframes, ids, reference)))
+    rest = 2 * 2 * 0.03  # lips that touch are this high
+    heights = [float(each[:20, 1].max() - each[:20, 1].min()) - rest for each in points]
+    return dict(zip(symbols, heights, strict=True))
 
 
 def test_a_stopped_run_ends_like_one_that_was_not(clips, tmp_path):
