@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -101,8 +100,6 @@ def main(argv: list[str]) -> int:
         command = tyro.cli(Command, args=argv, prog="avatarsync model")
     except SystemExit as stop:
         return WRONG_USE if stop.code else 0
-    # threads that wait by spinning make small steps 50 times slower on a busy machine; read when torch loads
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     run = {Train: _train, Generate: _generate, GenerateCases: _generate_cases}[type(command)]
     return guarded(lambda: run(command))  # type: ignore[operator]
 
