@@ -86,7 +86,13 @@ def sample(argv: list[str], prog: str) -> int:
 
     arguments = _read(SampleArguments, argv, prog)
     report = make_sample(arguments.out, arguments.config)
-    emit(json.dumps(to_dict(report), ensure_ascii=False, sort_keys=True))
+    if arguments.json:
+        emit(json.dumps(to_dict(report), ensure_ascii=False, sort_keys=True))
+        return DONE
+    done = "is there already, nothing was made" if report.reused else f"made in {report.seconds:.0f} s"
+    clips = f"{report.num_cmlr_clips} Mandarin and {report.num_hdtf_clips} English clips"
+    say(f"{clips} of {len(report.identities)} people, {report.num_frames} frames: {done}")
+    emit(str(report.path))
     return DONE
 
 

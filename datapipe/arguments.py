@@ -22,6 +22,8 @@ class SampleArguments:
 
     out: tyro.conf.Positional[Path]
     """Folder for the corpora; it gets `cmlr`, `hdtf` and `answers`."""
+    json: bool = False
+    """Write the result to stdout as JSON."""
     config: Annotated[SampleConfig, tyro.conf.arg(name="")] = field(default_factory=SampleConfig)
 
 

@@ -178,10 +178,10 @@ def test_speed_sound_and_difference_maps(page) -> None:
     assert page.evaluate("videos.map((video) => video.playbackRate)") == [0.25] * 3
     page.uncheck("#sound")
     assert page.evaluate("leader.muted")
-    assert page.locator(".heat:visible").count() == 0
-    page.check("#heat")
     until(page, "[...document.querySelectorAll('.heat')].every((map) => map.naturalWidth === 64)")
     assert page.locator(".heat:visible").count() == 3
+    page.uncheck("#heat")
+    assert page.locator(".heat:visible").count() == 0
 
 
 def test_hostile_names_are_only_text(page) -> None:
