@@ -17,7 +17,7 @@ from pathlib import Path
 
 import tyro
 
-from datapipe.console import DONE, DONE_WITH_REJECTS, WRONG_USE, emit, guarded, say
+from datapipe.console import DONE, DONE_WITH_REJECTS, INTERRUPTED, WRONG_USE, emit, guarded, say
 from datapipe.files import publish, sha256_of
 from datapipe.records import Rejected
 from datapipe.weights import resolve
@@ -98,12 +98,7 @@ def run_step(command: Command) -> None:
 
     say(f"\n$ avatarsync {shlex.join(command)}")
     started = time.monotonic()
-    code = avatarsync(command)
-    if code not in (DONE, DONE_WITH_REJECTS):
-        raise Rejected(
-            "bad_input",
-            f"the step `avatarsync {' '.join(command[:2])}` ended with exit code {code}; see above",
-        )
+    check(command, avatarsync(command))
     say(f"  [{time.monotonic() - started:.1f} s]")
 
 
@@ -114,14 +109,22 @@ def run_side_by_side(commands: list[Command]) -> None:
     started = time.monotonic()
     running = [subprocess.Popen([sys.executable, "-m", "avatarsync", *command]) for command in commands]
     try:
-        codes = [process.wait() for process in running]
+        for command, process in zip(commands, running, strict=True):
+            check(command, process.wait())
     finally:
         for process in running:
             process.terminate()
             process.wait()
-    if any(codes):
-        raise Rejected("step_failed", f"a training ended with exit codes {codes}; see above")
     say(f"  [{time.monotonic() - started:.1f} s]")
+
+
+def check(command: Command, code: int) -> None:
+    """Stop the demo after a step that did not get through; rejects are part of the show."""
+    if code == INTERRUPTED:
+        raise KeyboardInterrupt
+    if code not in (DONE, DONE_WITH_REJECTS):
+        what = f"`avatarsync {' '.join(command[:3])}` ended with exit code {code}"
+        raise Rejected("step_failed", f"{what}; its message is above")
 
 
 def place_real_clip(folder: Path) -> None:

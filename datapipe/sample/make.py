@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+import signal
 import tempfile
 import time
 from collections.abc import Callable, Generator, Iterator
@@ -150,14 +151,19 @@ def _render_all(
     folder: Path, config: SampleConfig, cmlr: list[ClipPlan], hdtf: list[HdtfPlan], track: Track
 ) -> int:
     """Render every clip on `config.workers` processes; returns the number of frames."""
-    with ProcessPoolExecutor(config.workers, mp_context=get_context("spawn")) as pool:
+    with ProcessPoolExecutor(config.workers, get_context("spawn"), _leave_interrupts_alone) as pool:
         try:
             jobs = [pool.submit(_hdtf_job, plan, config, folder) for plan in hdtf]
             jobs += [pool.submit(_cmlr_job, plan, config, folder) for plan in cmlr]
             return _sum_results(track(as_completed(jobs), "sample corpus", len(jobs)))
         except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
+            pool.shutdown(cancel_futures=True)  # waits: nothing may be written once the folder is removed
             raise
+
+
+def _leave_interrupts_alone() -> None:
+    """Ctrl-C is for the process that runs the pool: it ends the workers in order."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _sum_results(done: Iterator[Any]) -> int:
