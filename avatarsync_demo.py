@@ -14,6 +14,7 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import tyro
 
@@ -24,6 +25,8 @@ from datapipe.weights import resolve
 
 Command = list[str]
 SYSTEMS = ("avatarsync", "retrieval", "static")
+SIZES = {"demo": 128, "tiny": 64}
+"""Side of the crops that a preset was built for, in pixels."""
 PUBLIC_SPEAKERS = ("s1", "s2")
 """The sample corpus' people in the public domain: only they are on the contact sheet."""
 
@@ -37,13 +40,13 @@ class DemoConfig:
 
     out: Path = Path("reports/demo")
     """Folder of the report; everything the demo makes lies below it."""
-    preset: str = "demo"
+    preset: Literal["demo", "tiny"] = "demo"
     """Size of the generator: demo (minutes of training) or tiny (seconds, to see that it runs)."""
 
 
-def data_steps(out: Path) -> list[Command]:
+def data_steps(out: Path, size: int) -> list[Command]:
     """List the commands from raw video to shards and held-out cases."""
-    build = ["data", "build", "--cluster", "local", "--size", "128"]
+    build = ["data", "build", "--cluster", "local", "--size", str(size)]
     steps: list[Command] = [["data", "sample", f"{out}/raw"]]
     for source in ("cmlr", "hdtf"):
         places = ["--root", f"{out}/raw/{source}", "--out", f"{out}/shards/{source}"]
@@ -149,7 +152,7 @@ def demo(config: DemoConfig) -> int:
     """Run every step and print where the report is."""
     started = time.monotonic()
     place_real_clip(config.out / "real")
-    for command in data_steps(config.out):
+    for command in data_steps(config.out, SIZES[config.preset]):
         run_step(command)
     together, after = training_steps(config.out, config.preset)
     run_side_by_side(together)

@@ -54,7 +54,7 @@ class Generate:
     transcript: str | None = None
     """What the speech says; without it the speech is recognised."""
     text: str | None = None
-    """Words to say without any sound; durations by rule."""
+    """Words to say, in a robotic voice by rule; for a natural one give --audio and --transcript."""
     crop: bool = True
     """Find and cut out the face; `--no-crop` when the picture is a crop already."""
     temperature: float = 0.0

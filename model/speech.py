@@ -12,6 +12,8 @@ from datapipe.phonemes import VOWELS, check_language, to_phones
 from datapipe.records import SILENCE, Phoneme, Seconds
 from datapipe.transcribe import check_audible, released, transcribe
 
+from .voice import say_by_rule
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Speech:
@@ -20,8 +22,8 @@ class Speech:
     language: str
     phonemes: tuple[Phoneme, ...]
     duration: Seconds
-    audio: NDArray[np.float32] | None
-    """16 kHz mono; None when there is only text."""
+    audio: NDArray[np.float32]
+    """16 kHz mono."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +53,7 @@ def from_audio(audio: NDArray[np.float32], language: str, transcript: str | None
 
 
 def from_text(text: str, language: str, pace: PaceConfig = PaceConfig()) -> Speech:
-    """Give every phoneme of a text the usual length of its kind; there is no sound.
+    """Give every phoneme of a text the usual length of its kind, and speak it by rule.
 
     Raises `Rejected`: unknown_language, no_speech.
     """
@@ -63,7 +65,8 @@ def from_text(text: str, language: str, pace: PaceConfig = PaceConfig()) -> Spee
         Phoneme(symbol=symbol, start=float(start), end=float(end))
         for symbol, start, end in zip(symbols, starts, ends, strict=True)
     )
-    return Speech(language=code, phonemes=phonemes, duration=float(ends[-1]), audio=None)
+    sound = say_by_rule(phonemes)
+    return Speech(language=code, phonemes=phonemes, duration=float(ends[-1]), audio=sound)
 
 
 def _usual_length(symbol: str, pace: PaceConfig) -> Seconds:

@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from datapipe.media import probe, read_frames, wav_bytes
+from datapipe.media import probe, read_audio, read_frames, wav_bytes
 from datapipe.records import Keyframe, Phoneme, Probe, Rejected, Sample, to_json
 from model.__main__ import main
 from model.avatar import load_avatar
@@ -77,7 +77,7 @@ def test_a_single_phoneme_is_held(run):
     assert len(frames) == 10 and (frames == frames[0]).all()
 
 
-def test_text_alone_makes_a_silent_tagged_video(run, picture, tmp_path):
+def test_text_alone_makes_a_tagged_video_with_a_voice(run, picture, tmp_path):
     out = tmp_path / "out" / "hello.mp4"
     arguments = [
         "generate",
@@ -96,7 +96,7 @@ def test_text_alone_makes_a_silent_tagged_video(run, picture, tmp_path):
     assert len(frames) == round(speech.duration * 25)
     said = read_tag(out)
     assert said is not None and load_avatar(run).run_id in said and "synthetic" in said
-    assert probe(out).audio_codec is None
+    assert probe(out).audio_codec == "aac" and np.abs(read_audio(out)).max() > 0.1
     assert [path.name for path in out.parent.iterdir()] == ["hello.mp4"]
 
 
