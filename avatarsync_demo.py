@@ -91,6 +91,7 @@ def scoring_steps(out: Path) -> list[Command]:
     ledgers = [f"{out}/shards/{name}" for name in ("cmlr", "hdtf", "real")]
     report = ["bench", "report", "--run", run, *cases, "--system", *videos, "--train-log", f"{out}/run"]
     looks = ["--title", "AvatarSync demo", "--pictures", *PUBLIC_SPEAKERS]
+    looks += ["--preview", f"{out}/real-preview.png"]
     steps.append([*report, "--ledger", *ledgers, *looks, "--out", str(out)])
     return steps
 

@@ -134,6 +134,8 @@ class ReportCommand:
     """Heading of the page."""
     pictures: tuple[str, ...] = ()
     """Starts of the keys of the cases on the contact sheet (default: the first two)."""
+    preview: tuple[Path, ...] = ()
+    """Pictures of the data to show, as `avatarsync data preview` draws them."""
     cache: Path | None = None
     """The run's feature cache, when it was not the user's."""
 
@@ -149,6 +151,7 @@ class ReportCommand:
             ledgers=self.ledger,
             title=self.title,
             pictures=self.pictures,
+            previews=self.preview,
             cache=self.cache or feature_cache(),
         )
         page = write_report(sources, self.out)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from datapipe.files import write_text
+from datapipe.files import write_bytes, write_text
+from datapipe.records import Rejected
 
 from .media import write_media
 from .page import page
 from .sheet import contact_sheet
-from .sources import Sources, open_ledger, read_curves
+from .sources import Sources, open_ledger, preview_places, read_curves
 from .summary import summary
 
 __all__ = ["Sources", "contact_sheet", "write_report"]
@@ -23,9 +24,18 @@ def write_report(sources: Sources, out: Path) -> Path:
     ledgers = tuple(open_ledger(folder) for folder in sources.ledgers)
     cases = write_media(sources, out)
     contact_sheet(sources.cases, sources.systems, _pictured(sources), out / "media" / "frames.png")
+    _copy_previews(sources, out)
     write_text(out / "index.md", summary(sources, curves, ledgers, "media/frames.png"))
     write_text(out / "index.html", page(sources, cases, curves, ledgers))
     return out / "index.html"
+
+
+def _copy_previews(sources: Sources, out: Path) -> None:
+    for preview, place in zip(sources.previews, preview_places(sources), strict=True):
+        if not preview.exists():
+            what = f"there is no picture {preview}"
+            raise Rejected("missing_file", f"{what}; make it with `avatarsync data preview`")
+        write_bytes(out / place, preview.read_bytes())
 
 
 def _pictured(sources: Sources) -> list[str]:

@@ -15,7 +15,7 @@ from ..leaderboard import Table, cell, column_id, heading, number, tables
 from ..records import GROUND_TRUTH, Run, Score
 from .charts import interval_chart, loss_chart
 from .sections import data, differences, failures, method
-from .sources import Curve, Ledger, Sources
+from .sources import Curve, Ledger, Sources, preview_places
 
 HERE = Path(__file__).parent
 CHARTED = (
@@ -45,7 +45,7 @@ def page(
         "".join(_leaderboard(table) for table in tables([run])),
         differences(run),
         failures(run),
-        data(ledgers),
+        data(ledgers, preview_places(sources)),
         _curves(curves),
         method(run),
         "</main>",

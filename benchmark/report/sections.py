@@ -59,10 +59,15 @@ def failures(run: Run) -> str:
     return _section("Failures and notes", "".join(parts) or "<p>None: every system has every video.</p>")
 
 
-def data(ledgers: Sequence[Ledger]) -> str:
-    """What became of every clip of every corpus."""
+def data(ledgers: Sequence[Ledger], previews: Sequence[str]) -> str:
+    """What became of every clip of every corpus, and what some look like."""
+    pictures = "".join(
+        f'<figure><img src="{place}" alt="Keyframes of a clip over its sound, labelled with phonemes">'
+        "<figcaption>Keyframes with their phonemes and times, and the sound.</figcaption></figure>"
+        for place in previews
+    )
     if not ledgers:
-        return ""
+        return _section("Data", pictures) if pictures else ""
     rows = [(each.name, *map(str, _numbers(each.counts)), each.counts.sentence()) for each in ledgers]
     reasons = [
         (each.name, reason, str(number), each.examples.get(reason, ""))
@@ -71,7 +76,7 @@ def data(ledgers: Sequence[Ledger]) -> str:
     ]
     counts = table(("shards", "in", "out", "rejected", "failed", "sum"), rows)
     why = table(("shards", "reason", "clips", "for example"), reasons, "Why clips were rejected.", text=True)
-    return _section("Data", counts + (why if reasons else ""))
+    return _section("Data", counts + (why if reasons else "") + pictures)
 
 
 def _numbers(counts: Counts) -> tuple[int, ...]:

@@ -31,6 +31,8 @@ class Sources:
     title: str = "Talking-head benchmark"
     pictures: tuple[str, ...] = ()
     """Starts of the keys of the cases on the contact sheet; empty takes the first ones."""
+    previews: tuple[Path, ...] = ()
+    """Pictures of the data, as `avatarsync data preview` draws them."""
     cache: Path | None = None
     """Feature cache of the run; without it landmarks are found again."""
 
@@ -52,6 +54,11 @@ class Curve:
     name: str
     steps: tuple[float, ...]
     losses: tuple[float, ...]
+
+
+def preview_places(sources: Sources) -> list[str]:
+    """Name the copies of the previews, relative to the report."""
+    return [f"media/preview-{number}.png" for number in range(len(sources.previews))]
 
 
 def open_ledger(folder: Path) -> Ledger:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from ..headlines import headlines
 from ..leaderboard import escaped, markdown
-from .sources import Curve, Ledger, Sources
+from .sources import Curve, Ledger, Sources, preview_places
 
 
 def summary(sources: Sources, curves: Sequence[Curve], ledgers: Sequence[Ledger], sheet: str) -> str:
@@ -26,6 +26,7 @@ def _lines(sources: Sources, curves: Sequence[Curve], ledgers: Sequence[Ledger],
         why = ", ".join(f"{number} {reason}" for reason, number in each.counts.reasons.items()) or "0"
         counts = (each.counts.total, each.counts.done, escaped(why), each.counts.failed)
         yield f"| {escaped(each.name)} | " + " | ".join(map(str, counts)) + " |"
+    yield from (f"\n![keyframes, phonemes and sound of a clip]({place})" for place in preview_places(sources))
     if curves:
         yield "\n## Training\n\n| stage | steps | first loss | last loss |\n|---|---|---|---|"
     for curve in curves:
