@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -16,6 +17,9 @@ TaskT = TypeVar("TaskT")
 ResultT = TypeVar("ResultT")
 PER_WORKER = 4
 """Tasks in flight per worker: enough to hide the way to the scheduler."""
+TRIM_SETTING = "distributed.nanny.pre-spawn-environ.MALLOC_TRIM_THRESHOLD_"
+TRIM_BYTES = 256 << 20
+"""Free memory a worker keeps. Dask's 64 KiB gives every frame buffer back, to be zeroed for the next."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,11 +45,26 @@ def run_on_dask(
     """
     try:
         with ExitStack() as stack:
+            stack.enter_context(_environment_kept())
             client = stack.enter_context(_client(config, stack))
             yield from _in_windows(client, function, iter(tasks), config.stall)
     finally:
         for leftover in config.scratch.rglob(".*.tmp*"):
             leftover.unlink(missing_ok=True)
+
+
+@contextmanager
+def _environment_kept() -> Iterator[None]:
+    """Put the environment back: Dask writes its workers' settings into that of the process that starts them.
+
+    Among them is a memory setting that makes training here and in child processes half as fast.
+    """
+    before = dict(os.environ)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
 
 
 def _in_windows(
@@ -114,6 +133,7 @@ def _client(config: DaskConfig, stack: ExitStack) -> Any:
     if config.cluster == "local":
         # one death is enough: the suspects are tried again alone
         stack.enter_context(dask.config.set({"distributed.scheduler.allowed-failures": 0}))
+        stack.enter_context(dask.config.set({TRIM_SETTING: TRIM_BYTES}))
         local = LocalCluster(
             n_workers=config.workers,
             threads_per_worker=1,

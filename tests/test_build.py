@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -103,8 +104,10 @@ def test_every_bad_input_has_its_reason_and_the_good_one_gets_through(bad: Path,
 
 @pytest.mark.assets
 def test_two_dask_workers_give_the_bytes_of_one_process(talking: Path, tmp_path: Path) -> None:
+    environment = dict(os.environ)
     alone = build("folder", talking, tmp_path / "alone", CONFIG, RunConfig())
     together = build("folder", talking, tmp_path / "together", CONFIG, RunConfig(cluster="local", workers=2))
+    assert dict(os.environ) == environment  # Dask would leave its workers' settings here
     assert alone.counts.done == together.counts.done == 2
     assert [shard.sha256 for shard in alone.manifest.shards] == [
         shard.sha256 for shard in together.manifest.shards
