@@ -8,6 +8,10 @@ from pathlib import Path
 
 import pytest
 
+import avatarsync_demo as demo
+from benchmark.headlines import headlines
+from benchmark.runs import read_run
+
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 BLOCK = re.compile(r"```(?:sh|bash|console)?\n(.*?)```", re.DOTALL)
@@ -63,3 +67,28 @@ def test_links_lead_somewhere(document: Path) -> None:
 def test_every_reason_and_target_is_explained() -> None:
     makefile = (ROOT / "Makefile").read_text()
     assert all("##" in line for line in re.findall(r"^[a-z-]+:.*$", makefile, re.MULTILINE))
+
+
+def test_readme_figures_are_those_of_the_committed_run() -> None:
+    run = read_run(ROOT / "reports/runs/demo-sample-corpus.json")
+    readme = (ROOT / "README.md").read_text()
+    names = ("mouth_psnr", "mouth_opening_r", "psnr", "ssim", "lpips_alex", "fid", "csim_w600k_mbf")
+    for system in run.systems[1:]:
+        (row,) = (line for line in readme.splitlines() if line.startswith(f"| {system.name} |"))
+        cells = [cell.strip().removesuffix(" dB") for cell in row.strip("|").split("|")[1:]]
+        values = {score.metric: score.value for score in system.scores}
+        for name, cell in zip(names, cells, strict=True):
+            assert f"{values[name]:.{len(cell.split('.')[1])}f}" == cell, (system.name, name)
+    for headline in headlines(run):
+        low, high = (f"{bound:+.2f}" for bound in (headline.low, headline.high))
+        assert f"{headline.value:+.2f}{headline.unit}** [{low}, {high}]" in readme
+
+
+def test_the_demo_runs_the_commands_it_prints() -> None:
+    """Every step of the demo parses: its command exists and knows all its options."""
+    out = Path("out")
+    together, after = demo.training_steps(out, "demo")
+    for step in [*demo.data_steps(out, 128), *together, after, *demo.scoring_steps(out)]:
+        words = step[:3] if step[:2] == ["model", "train"] else step[:2]
+        text = HELP.setdefault(tuple(words), help_of(words))
+        assert all(word in text for word in step if word.startswith("--")), step
