@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from toy import draw_face, make_clips
 
 from datapipe.media import probe, read_audio, read_frames, wav_bytes
 from datapipe.records import Keyframe, Phoneme, Probe, Rejected, Sample, to_json
@@ -18,7 +19,6 @@ from model.generate import generate
 from model.presets import tiny
 from model.provenance import read_tag, tag
 from model.speech import from_audio, from_text
-from model.toy import draw_face, make_clips
 from model.training import make_interpolator, make_keyframes, make_tokenizer, to_dict
 
 PRESET = tiny()

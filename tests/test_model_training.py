@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from toy import SYMBOLS, make_clips
 
 from datapipe.records import Rejected
 from model.avatarsync.decode import generate_tokens
@@ -14,7 +15,6 @@ from model.avatarsync.interpolate import Interpolator, InterpolatorConfig
 from model.checkpoint import Done, load_weights, save_tensors, save_weights
 from model.layers import to_signed
 from model.presets import demo, paper, preset_named, tiny
-from model.toy import SYMBOLS, make_clips
 from model.train import TrainConfig, finish, finished, fit, make_optimizer, rate_at, update
 from model.training import make_interpolator, make_keyframes, make_tokenizer
 

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from .data import TalkingClip
+from model.data import TalkingClip
 
 MOUTHS = {
     "SIL": (0.0, 1.0), "M": (0.0, 0.85), "AA": (1.0, 1.0), "EH": (0.6, 1.1),
