@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sized
 from typing import TypeVar
@@ -22,6 +23,12 @@ ItemT = TypeVar("ItemT")
 
 DONE, FAILED, WRONG_USE, DONE_WITH_REJECTS, INTERRUPTED = 0, 1, 2, 3, 130
 """Exit codes of every command."""
+PLACE_ERRORS = {
+    *(errno.EACCES, errno.EPERM, errno.EROFS),
+    *(errno.ENOTDIR, errno.EISDIR),
+    *(errno.ENOSPC, errno.EDQUOT),
+}
+"""What the system says of a place that cannot be written to; its other errors are bugs and shown whole."""
 WRONG_USE_REASONS = {"bad_input", "unknown_language"}
 stderr = Console(stderr=True, highlight=False, soft_wrap=True)
 
@@ -65,6 +72,12 @@ def guarded(command: Callable[[], int | None]) -> int:
     except Rejected as rejected:
         say(f"error: {rejected.message}")
         return WRONG_USE if rejected.reason in WRONG_USE_REASONS else FAILED
+    except OSError as error:
+        if error.errno not in PLACE_ERRORS:
+            raise
+        place = error.filename or "the output"
+        say(f"error: {place}: {error.strerror}; choose another place, or make room there")
+        return FAILED
     except KeyboardInterrupt:
         say("interrupted: nothing half-written was kept; run the same command to go on")
         return INTERRUPTED

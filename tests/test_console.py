@@ -16,6 +16,14 @@ def test_expected_failures_are_one_line_and_a_code(capsys) -> None:
     assert err.count("error: the sentence\n") == 3
 
 
+def test_a_place_that_cannot_be_written_to_is_one_line(tmp_path, capsys) -> None:
+    (tmp_path / "file").write_text("")
+    assert console.guarded(lambda: (tmp_path / "file" / "below").mkdir()) == 1
+    assert "Not a directory; choose another place" in capsys.readouterr().err
+    with pytest.raises(FileNotFoundError):
+        console.guarded(lambda: (tmp_path / "none").read_text() and 0)
+
+
 def test_success_none_and_own_codes() -> None:
     assert console.guarded(lambda: None) == 0
     assert console.guarded(lambda: 3) == 3
