@@ -10,13 +10,13 @@ from __future__ import annotations
 import hashlib
 import json
 import tarfile
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 from . import phonemes as inventory
+from . import transcribe
 from .config import BuildConfig
-from .files import sha256_of
+from .files import hash_once
 from .records import Clip, to_dict
 from .shards import MEMBERS, SUMS, read_shard, write_shard
 from .weights import lookup
@@ -24,28 +24,11 @@ from .weights import lookup
 STAGES_VERSION = "stages/2"
 """Raised whenever a stage gives another result for the same input."""
 FACE_WEIGHTS = ("scrfd-500m", "2d106det", "w600k-mbf")
-ASR_WEIGHTS = (
-    "whisper-base/model",
-    "whisper-base/config",
-    "whisper-base/tokenizer",
-    "whisper-base/vocabulary",
-)
-
-
-@cache
-def _hash_once(path: Path, mtime_ns: int, num_bytes: int) -> str:
-    return sha256_of(path)
-
-
-def hash_once(path: Path) -> str:
-    """Hash a file; again only when it changed."""
-    stat = path.stat()
-    return _hash_once(path, stat.st_mtime_ns, stat.st_size)
 
 
 def used_weights(config: BuildConfig) -> dict[str, str]:
     """Name the registry files that a build with these settings may use, with their sha256."""
-    names = [*FACE_WEIGHTS, *ASR_WEIGHTS, "pocketsphinx-zh"]
+    names = [*FACE_WEIGHTS, *transcribe.WEIGHTS, "pocketsphinx-zh"]
     if config.upscale.backend == "realesrgan":
         names.append("realesrgan-x2")
     return {name: lookup(name).sha256 for name in names}

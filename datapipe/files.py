@@ -8,6 +8,7 @@ import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 from .records import Rejected
@@ -60,6 +61,17 @@ def sha256_of(path: Path) -> str:
         while block := stream.read(CHUNK_BYTES):
             digest.update(block)
     return digest.hexdigest()
+
+
+def hash_once(path: Path) -> str:
+    """Hash a file's content; again only when its size or time of change differ."""
+    stat = path.stat()
+    return _hash_of_version(path, stat.st_mtime_ns, stat.st_size)
+
+
+@cache
+def _hash_of_version(path: Path, mtime_ns: int, num_bytes: int) -> str:
+    return sha256_of(path)
 
 
 def _umask() -> int:

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from . import phonemes as inventory
-from .cache import hash_once
 from .config import BuildConfig
 from .crop import Cropped
 from .decode import Decoded
 from .faces import Image
+from .files import hash_once
 from .media import FPS, wav_bytes, write_video
 from .quality import picture_columns, sound_columns
 from .records import Clip, Keyframe, Phoneme, Probe, Sample, Transcript, to_json
@@ -95,8 +95,7 @@ def _mp4(frames_THW3: Image, keyframes_only: bool = False) -> bytes:
 
 def _quality(raw: Decoded, said: Said, seen: Seen) -> dict[str, float]:
     height, width = raw.frames_THW3.shape[1:3]
-    cropped = seen.cropped
-    columns = picture_columns(seen.speaker.face, cropped.frames_THW3, cropped.matrices_T23, (width, height))
+    columns = picture_columns(seen.speaker.face, seen.cropped, (width, height))
     columns |= sound_columns(raw.audio, said.phonemes, raw.difference)
     if len(seen.enhanced.cosines_N):
         columns["upscale_cosine"] = float(seen.enhanced.cosines_N.mean())

@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from .crop import STABLE_POINTS
-from .faces import LEFT_EYE, NOSE_TIP, RIGHT_EYE, Floats, Image
+from .crop import STABLE_POINTS, Cropped
+from .faces import LEFT_EYE, NOSE_TIP, RIGHT_EYE, Floats
 from .media import SAMPLE_RATE
 from .records import SILENCE, Phoneme, Seconds
 from .track import FollowedFace, loudness
@@ -33,11 +33,10 @@ COLUMNS: dict[str, str] = {
 """Every column that a build can write, with its definition."""
 
 
-def picture_columns(
-    face: FollowedFace, crops_THW3: Image, matrices_T23: NDArray[np.float64], source_size: tuple[int, int]
-) -> dict[str, float]:
+def picture_columns(face: FollowedFace, cropped: Cropped, source_size: tuple[int, int]) -> dict[str, float]:
     """Measure face and crop; `source_size` is (width, height) in pixels."""
-    points_TK2 = _moved(face.landmarks_TK2, matrices_T23)
+    crops_THW3, matrices_T23 = cropped.frames_THW3, cropped.matrices_T23
+    points_TK2 = cropped.landmarks_TK2
     luma_THW = np.stack([cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY) for crop in crops_THW3])
     return {
         "face_px": float(np.median(face.boxes_T4[:, 3] - face.boxes_T4[:, 1])),
@@ -102,9 +101,3 @@ def _yaw(points_K2: Floats) -> float:
 def _mean_step(place_T2: Floats) -> float:
     steps = np.diff(place_T2, axis=0)
     return float(np.hypot(steps[:, 0], steps[:, 1]).mean()) if len(steps) else 0.0
-
-
-def _moved(points_TK2: Floats, matrices_T23: NDArray[np.float64]) -> Floats:
-    return np.asarray(
-        np.einsum("tij,tkj->tki", matrices_T23[:, :, :2], points_TK2) + matrices_T23[:, None, :, 2]
-    )

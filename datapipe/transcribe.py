@@ -14,7 +14,7 @@ from .phonemes import check_language
 from .records import Language, Rejected, Seconds, Transcript, Word
 from .weights import resolve
 
-_FILES = ("whisper-base/model", "whisper-base/config", "whisper-base/tokenizer", "whisper-base/vocabulary")
+WEIGHTS = ("whisper-base/model", "whisper-base/config", "whisper-base/tokenizer", "whisper-base/vocabulary")
 _SIMPLIFIED_PROMPT = "以下是普通话的句子。"
 """Whisper flips between traditional and simplified characters at random; a simplified sentence before the
 sound biases it to the latter."""
@@ -97,7 +97,7 @@ def loudest_dbfs(audio: NDArray[np.float32], window: int = SAMPLE_RATE // 50) ->
 def _model(cpu_threads: int) -> Any:
     from faster_whisper import WhisperModel
 
-    folder = {resolve(name).parent for name in _FILES}.pop()
+    folder = {resolve(name).parent for name in WEIGHTS}.pop()
     return WhisperModel(str(folder), device="cpu", compute_type="int8", cpu_threads=cpu_threads)
 
 

@@ -24,7 +24,7 @@ from functools import cache
 from pathlib import Path
 from typing import IO
 
-from .files import CHUNK_BYTES, publish, sha256_of
+from .files import CHUNK_BYTES, hash_once, publish, sha256_of
 from .records import Rejected, from_dict
 
 REGISTRY_PATH = Path(__file__).parent.parent / "manifests" / "weights.json"
@@ -99,30 +99,27 @@ def resolve(name: str, say: Progress = lambda line: None) -> Path:
     is not what the registry says.
     """
     weight = lookup(name)
-    placed = os.environ.get("AVATARSYNC_WEIGHTS")
-    for folder in ([Path(placed)] if placed else []) + [cache_dir()]:
-        path = folder / weight.file
-        if path.exists():
-            return _verified(path, weight)
+    path = _find(weight)
+    if path is not None:
+        return _verified(path, weight)
     return _fetch(weight, cache_dir() / weight.file, say)
 
 
 def is_present(name: str) -> bool:
     """Tell whether the file is on this machine already, without fetching it."""
-    weight = lookup(name)
+    return _find(lookup(name)) is not None
+
+
+def _find(weight: Weight) -> Path | None:
+    """Look where the user placed files first, then in the cache."""
     placed = os.environ.get("AVATARSYNC_WEIGHTS")
-    folders = ([Path(placed)] if placed else []) + [cache_dir()]
-    return any((folder / weight.file).exists() for folder in folders)
-
-
-@cache
-def _hash_once(path: Path, mtime_ns: int, num_bytes: int) -> str:
-    return sha256_of(path)
+    folders = [Path(placed), cache_dir()] if placed else [cache_dir()]
+    paths = (folder / weight.file for folder in folders)
+    return next((path for path in paths if path.exists()), None)
 
 
 def _verified(path: Path, weight: Weight) -> Path:
-    stat = path.stat()
-    if _hash_once(path, stat.st_mtime_ns, stat.st_size) != weight.sha256:
+    if hash_once(path) != weight.sha256:
         raise Rejected(
             "bad_weight",
             f"{path} is not the `{weight.name}` of the registry (sha256 differs); delete it and retry",
