@@ -19,7 +19,7 @@ from typing import Literal
 import tyro
 
 from datapipe.console import DONE, DONE_WITH_REJECTS, INTERRUPTED, WRONG_USE, emit, guarded, say
-from datapipe.files import publish, sha256_of
+from datapipe.files import sha256_of, write_bytes
 from datapipe.records import Rejected
 from datapipe.weights import resolve
 
@@ -135,8 +135,7 @@ def place_real_clip(folder: Path) -> None:
     """Put the public-domain speech clip where the folder source looks for it."""
     fetched, target = resolve("clip-obama", say), folder / "obama_speech.mp4"
     if not target.exists() or sha256_of(target) != sha256_of(fetched):
-        with publish(target) as temporary:
-            temporary.write_bytes(fetched.read_bytes())
+        write_bytes(target, fetched.read_bytes())
 
 
 def summary(out: Path, minutes: float) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
+from .limits import leave_interrupts_alone
 from .records import Rejected, Seconds
 
 TaskT = TypeVar("TaskT")
@@ -143,7 +143,7 @@ def _client(config: DaskConfig, stack: ExitStack) -> Any:
         )
         client = Client(stack.enter_context(local))
         # Ctrl-C reaches the whole process group; this process alone answers it and ends the workers
-        client.run(_ignore_interrupts)
+        client.run(leave_interrupts_alone)
         return client
     if not config.cluster.startswith(("tcp://", "tls://", "ucx://")):
         raise Rejected(
@@ -155,7 +155,3 @@ def _client(config: DaskConfig, stack: ExitStack) -> Any:
         raise Rejected(
             "bad_input", f"no Dask scheduler answers at {config.cluster}; start one there"
         ) from error
-
-
-def _ignore_interrupts() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)

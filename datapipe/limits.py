@@ -1,4 +1,4 @@
-"""Bound the time that one item may take, in the main thread and in a worker's."""
+"""What a worker may do: how long an item takes, in the main thread or another, and who hears Ctrl-C."""
 
 from __future__ import annotations
 
@@ -11,6 +11,11 @@ from types import FrameType
 from typing import NoReturn
 
 from .records import Seconds
+
+
+def leave_interrupts_alone() -> None:
+    """Make a worker deaf to Ctrl-C: it reaches the whole group, and the process that runs it answers."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 class TimeUp(BaseException):

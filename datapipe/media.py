@@ -123,8 +123,7 @@ def write_video(  # noqa: PLR0913 - one call says all that the file will be
     shape = frames_THW3.shape
     if len(shape) != 4 or shape[1] % 2 or shape[2] % 2 or shape[0] == 0:
         raise Rejected("bad_input", f"{path.name}: frames must be (T, even H, even W, 3), not {shape}")
-    options = {"movflags": "+faststart+use_metadata_tags", "fflags": "+bitexact"}
-    with publish(path) as temporary, av.open(str(temporary), "w", format="mp4", options=options) as out:
+    with _new_mp4(path) as out:
         out.metadata.update(metadata or {})
         video = _add_video(out, shape, fps, crf, keyframes_only)
         sound = _add_sound(out) if audio is not None else None
@@ -135,12 +134,7 @@ def write_video(  # noqa: PLR0913 - one call says all that the file will be
 
 def mux(path: Path, video: bytes, audio: NDArray[np.float32]) -> None:
     """Join an mp4's pictures, copied as they are encoded, with sound; whole or not at all."""
-    options = {"movflags": "+faststart+use_metadata_tags", "fflags": "+bitexact"}
-    with (
-        _opened(video) as source,
-        publish(path) as temporary,
-        av.open(str(temporary), "w", format="mp4", options=options) as out,
-    ):
+    with _opened(video) as source, _new_mp4(path) as out:
         pictures = _video_stream(source, path.name)
         copied, sound = out.add_stream_from_template(pictures), _add_sound(out)
         for packet in source.demux(pictures):
@@ -192,6 +186,14 @@ def _opened(source: Source) -> Iterator[Any]:
         raise Rejected(
             "not_a_video", f"{name} cannot be read as a video ({error.strerror}); copy it again"
         ) from error
+
+
+@contextmanager
+def _new_mp4(path: Path) -> Iterator[Any]:
+    """Open an mp4 for writing: it starts at once, its bytes follow from its content, it appears whole."""
+    options = {"movflags": "+faststart+use_metadata_tags", "fflags": "+bitexact"}
+    with publish(path) as temporary, av.open(str(temporary), "w", format="mp4", options=options) as out:
+        yield out
 
 
 def _begins_as_mp4(source: Source) -> bool:

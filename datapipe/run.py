@@ -92,7 +92,7 @@ def build(source: str, root: Path, out: Path, config: BuildConfig, run: RunConfi
     found = find_clips(source, root, config.source)[: run.limit]
     folder = run.cache or out / ".cache"
     tasks = [_task(each, config, run, folder, known) for each in found if isinstance(each, Clip)]
-    rows = [_unusable(each) for each in found if isinstance(each, Unusable)]
+    rows = [_rejected(each.id, each.reason, each.message) for each in found if isinstance(each, Unusable)]
     rows += track(_results(tasks, run), f"building {source}", total=len(tasks))
     counts = count(rows, len(found))
     manifest = _publish(source, out, config, run, rows, counts)
@@ -125,10 +125,10 @@ def build_one(task: Task) -> Row:
         cache.store(path, packed.meta.key, packed.members)
         outcome = Row(clip=task.clip.id, status="done")
     except Rejected as rejected:
-        outcome = Row(clip=task.clip.id, status="rejected", reason=rejected.reason, message=rejected.message)
+        outcome = _rejected(task.clip.id, rejected.reason, rejected.message)
     except TimeUp:
         message = f"{task.clip.id} took more than {task.timeout:.0f} s; raise --timeout or leave it out"
-        outcome = Row(clip=task.clip.id, status="rejected", reason="timeout", message=message)
+        outcome = _rejected(task.clip.id, "timeout", message)
     except Exception as error:  # noqa: BLE001 - a bug ends this clip alone, and is on record with its traceback
         outcome = _failure(task.clip.id, error)
     return _finished(outcome, task, key, stages, time.monotonic() - started)
@@ -224,8 +224,8 @@ def _timed(stages: dict[str, Seconds]) -> Call:
     return call
 
 
-def _unusable(each: Unusable) -> Row:
-    return Row(clip=each.id, status="rejected", reason=each.reason, message=each.message)
+def _rejected(clip_id: str, reason: str, message: str) -> Row:
+    return Row(clip=clip_id, status="rejected", reason=reason, message=message)
 
 
 def _failure(clip_id: str, error: BaseException) -> Row:
@@ -243,7 +243,7 @@ def _taken_over(task: Task, key: str) -> Row:
 
 def _lost(clip_id: str, error: BaseException) -> Row:
     if isinstance(error, Rejected):
-        return Row(clip=clip_id, status="rejected", reason=error.reason, message=error.message)
+        return _rejected(clip_id, error.reason, error.message)
     return _failure(clip_id, error)
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from datapipe.console import say, track
 from datapipe.files import write_text
-from datapipe.media import read_audio, write_video
+from datapipe.media import SAMPLE_RATE, read_audio, write_video
 from datapipe.records import Rejected, Sample, from_json
 
 from .avatar import load_avatar
@@ -112,7 +112,7 @@ def _make_case(system: System, path: Path, out: Path) -> Timing:
 def _speech(case: Case, needed: bool) -> Speech:
     if needed:
         return from_audio(case.audio, case.sample.language, case.sample.text)
-    duration = len(case.audio) / 16000
+    duration = len(case.audio) / SAMPLE_RATE
     return Speech(language=case.sample.language, phonemes=(), duration=duration, audio=case.audio)
 
 

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datapipe.align import align
+from datapipe.media import SAMPLE_RATE
 from datapipe.phonemes import VOWELS, check_language, to_phones
 from datapipe.records import SILENCE, Phoneme, Seconds
 from datapipe.transcribe import check_audible, released, transcribe
@@ -46,7 +47,7 @@ def from_audio(audio: NDArray[np.float32], language: str, transcript: str | None
     Raises `Rejected`: unknown_language, silent, no_speech, not_aligned.
     """
     code = check_language(language)
-    duration = len(audio) / 16000
+    duration = len(audio) / SAMPLE_RATE
     check_audible(audio)
     said = transcribe(audio, code) if transcript is None else released(transcript, code, (), duration)
     return Speech(language=code, phonemes=align(audio, said), duration=duration, audio=audio)

@@ -118,30 +118,29 @@ def _loaded(folder: Path, network: NetworkT) -> NetworkT:
     return network
 
 
-def _train_tokenizer(clips: Sequence[TalkingClip], preset: Preset, run: Path) -> float:
-    network, objective = make_tokenizer(clips, preset)
-    seconds = fit(network, objective, preset.tokenizer_train, run / "tokenizer", "tokenizer")
-    save_weights(
-        run / "tokenizer", network, {"network": to_dict(preset.tokenizer), "preset": to_dict(preset)}
-    )
+def _fit_and_save(
+    part: Part, trained: tuple[nn.Module, Objective], config: dict[str, Any], preset: Preset, run: Path
+) -> float:
+    network, objective = trained
+    seconds = fit(network, objective, _train_config(part, preset), run / part, part)
+    save_weights(run / part, network, config | {"preset": to_dict(preset)})
     return seconds
+
+
+def _train_tokenizer(clips: Sequence[TalkingClip], preset: Preset, run: Path) -> float:
+    config = {"network": to_dict(preset.tokenizer)}
+    return _fit_and_save("tokenizer", make_tokenizer(clips, preset), config, preset, run)
 
 
 def _train_keyframes(clips: Sequence[TalkingClip], preset: Preset, run: Path) -> float:
     network, objective = make_keyframes(clips, preset, load_tokenizer(run))
-    seconds = fit(network, objective, preset.keyframes_train, run / "keyframes", "keyframes")
     config = {"network": to_dict(preset.keyframes), "vocabulary": to_dict(network.vocabulary)}
-    save_weights(run / "keyframes", network, config | {"preset": to_dict(preset)})
-    return seconds
+    return _fit_and_save("keyframes", (network, objective), config, preset, run)
 
 
 def _train_interpolator(clips: Sequence[TalkingClip], preset: Preset, run: Path) -> float:
-    network, objective = make_interpolator(clips, preset)
-    seconds = fit(network, objective, preset.interpolator_train, run / "interpolator", "interpolator")
-    save_weights(
-        run / "interpolator", network, {"network": to_dict(preset.interpolator), "preset": to_dict(preset)}
-    )
-    return seconds
+    config = {"network": to_dict(preset.interpolator)}
+    return _fit_and_save("interpolator", make_interpolator(clips, preset), config, preset, run)
 
 
 TRAIN: dict[str, Callable[[Sequence[TalkingClip], Preset, Path], float]] = {

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-import signal
 import tempfile
 import time
 from collections.abc import Callable, Generator, Iterator
@@ -17,6 +16,7 @@ from typing import Any
 
 from .. import console
 from ..files import sha256_of, write_text
+from ..limits import leave_interrupts_alone
 from ..records import Rejected, to_dict
 from ..weights import resolve
 from .clip import make_clip, write_answer
@@ -151,7 +151,7 @@ def _render_all(
     folder: Path, config: SampleConfig, cmlr: list[ClipPlan], hdtf: list[HdtfPlan], track: Track
 ) -> int:
     """Render every clip on `config.workers` processes; returns the number of frames."""
-    with ProcessPoolExecutor(config.workers, get_context("spawn"), _leave_interrupts_alone) as pool:
+    with ProcessPoolExecutor(config.workers, get_context("spawn"), leave_interrupts_alone) as pool:
         try:
             jobs = [pool.submit(_hdtf_job, plan, config, folder) for plan in hdtf]
             jobs += [pool.submit(_cmlr_job, plan, config, folder) for plan in cmlr]
@@ -159,11 +159,6 @@ def _render_all(
         except BaseException:
             pool.shutdown(cancel_futures=True)  # waits: nothing may be written once the folder is removed
             raise
-
-
-def _leave_interrupts_alone() -> None:
-    """Ctrl-C is for the process that runs the pool: it ends the workers in order."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _sum_results(done: Iterator[Any]) -> int:

@@ -13,6 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from datapipe.media import FPS
+
 from ..data import TalkingClip
 from ..layers import to_signed
 from ..tokenizer import Tokenizer, entropy_terms
@@ -105,22 +107,13 @@ def tokenizer_objective(model: Tokenizer, clips: Sequence[TalkingClip], config: 
         ]
         real, reference = _pictures(drawn, at), _pictures(drawn, given)
         rebuilt = model(real, reference)
-        made = rebuilt.picture
-        weights = mouth_weights(_boxes(drawn, at), real.shape[-1], config.mouth)
-        pixels, edges = weighted_l1(made, real, weights), edge_loss(made, real, weights)
-        squares = weighted_l2(made, real, weights)
         points = (rebuilt.points_BL2 - _points(drawn + drawn, at + given)).abs().mean()
+        terms = _picture_terms(rebuilt.picture, real, _boxes(drawn, at), points, config)
         flat = rebuilt.latent.permute(0, 2, 3, 1).flatten(0, 2)
         sure, even = entropy_terms(flat)
         commit = (flat - flat.sign().detach()).square().mean()
-        loss = pixels + config.squares * squares + config.edges * edges + config.points * points
-        return {
-            "loss": loss + config.entropy * (sure - even) / flat.shape[1] + config.commit * commit,
-            "pixels": pixels.detach(),
-            "points": points.detach(),
-            "mouth_psnr": mouth_psnr(made.detach(), real, _boxes(drawn, at)),
-            "entropy": even.detach(),
-        }
+        codes = config.entropy * (sure - even) / flat.shape[1]
+        return terms | {"loss": terms["loss"] + codes + config.commit * commit, "entropy": even.detach()}
 
     return step
 
@@ -239,26 +232,34 @@ def interpolator_objective(
         spans = [_span(len(clip.frames_THW3), config.max_gap, rng) for clip in drawn]
         left, at, right = (list(column) for column in zip(*spans, strict=True))
         real = _pictures(drawn, at)
-        gaps = torch.tensor([(r - ell) / 25.0 for ell, r in zip(left, right, strict=True)])
+        gaps = torch.tensor([(r - ell) / FPS for ell, r in zip(left, right, strict=True)])
         t = torch.tensor([(a - ell) / (r - ell) for ell, a, r in spans])
         begin, end = _pictures(drawn, left), _pictures(drawn, right)
         pairs = model.pairs(begin, end, gaps)
         made = model.render(pairs, begin, end, t)
         read = torch.cat((pairs.left_PL2, pairs.right_PL2))
         points = (read - _points(drawn + drawn, left + right)).abs().mean()
-        weights = mouth_weights(_boxes(drawn, at), real.shape[-1], config.mouth)
-        pixels, edges = weighted_l1(made, real, weights), edge_loss(made, real, weights)
-        squares = weighted_l2(made, real, weights)
+        boxes = _boxes(drawn, at)
         mix = begin + t[:, None, None, None] * (end - begin)
-        return {
-            "loss": pixels + config.squares * squares + config.edges * edges + config.points * points,
-            "pixels": pixels.detach(),
-            "points": points.detach(),
-            "mouth_psnr": mouth_psnr(made.detach(), real, _boxes(drawn, at)),
-            "mouth_psnr_crossfade": mouth_psnr(mix, real, _boxes(drawn, at)),
-        }
+        terms = _picture_terms(made, real, boxes, points, config)
+        return terms | {"mouth_psnr_crossfade": mouth_psnr(mix, real, boxes)}
 
     return step
+
+
+def _picture_terms(
+    made: Tensor, real: Tensor, boxes_B4: Tensor, points: Tensor, config: TokenizerLoss | InterpolatorLoss
+) -> dict[str, Tensor]:
+    """What trainings in pixels minimise: weighted differences, edges, and the points of lips and chin."""
+    weights = mouth_weights(boxes_B4, real.shape[-1], config.mouth)
+    pixels, edges = weighted_l1(made, real, weights), edge_loss(made, real, weights)
+    squares = weighted_l2(made, real, weights)
+    return {
+        "loss": pixels + config.squares * squares + config.edges * edges + config.points * points,
+        "pixels": pixels.detach(),
+        "points": points.detach(),
+        "mouth_psnr": mouth_psnr(made.detach(), real, boxes_B4),
+    }
 
 
 @torch.no_grad()
