@@ -66,26 +66,12 @@ class Alignment:
 
 def align(
     audio: NDArray[np.float32], transcript: Transcript, config: AlignConfig = AlignConfig()
-) -> tuple[Phoneme, ...]:
-    """Time every phoneme of the transcript; the phonemes cover 0 to the clip's end without gaps.
+) -> Alignment:
+    """Time every phoneme and word of the transcript, and keep what was missing or foreign.
 
     `audio` is (N,) at 16 kHz. Raises `Rejected("not_aligned")` when sound and text do not fit,
     `Rejected("no_speech")` when the text is empty, `Rejected("silent")` when there is no sound.
     """
-    return align_all(audio, transcript, config).phonemes
-
-
-def align_words(
-    audio: NDArray[np.float32], transcript: Transcript, config: AlignConfig = AlignConfig()
-) -> tuple[Word, ...]:
-    """Time every word (Mandarin: syllable) of the transcript, under the rules of `align`."""
-    return align_all(audio, transcript, config).words
-
-
-def align_all(
-    audio: NDArray[np.float32], transcript: Transcript, config: AlignConfig = AlignConfig()
-) -> Alignment:
-    """Do what `align` does and keep the words, their fits, and what was missing or foreign."""
     check_audible(audio)
     lattice = to_phones(transcript.text, transcript.language)
     model = sphinx.acoustic_model(transcript.language)

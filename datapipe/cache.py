@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import tarfile
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +22,10 @@ from .records import Clip, to_dict
 from .shards import MEMBERS, SUMS, read_shard, write_shard
 from .weights import lookup
 
-STAGES_VERSION = "stages/2"
+STAGES_VERSION = "stages/3"
 """Raised whenever a stage gives another result for the same input."""
+VERSIONS = {"avatarsync": version("avatarsync"), "stages": STAGES_VERSION, "phonemes": inventory.VERSION}
+"""What decides a sample's bytes beside its input, its settings and the weights."""
 FACE_WEIGHTS = ("scrfd-500m", "2d106det", "w600k-mbf")
 
 

@@ -170,6 +170,11 @@ def mouth_opening(landmarks_106_2: NDArray[Any]) -> float:
     return float(np.hypot(gaps[:, 0], gaps[:, 1]).mean() / max(eye_distance(landmarks_106_2), 1e-6))
 
 
+def openings(landmarks_TK2: Floats) -> Floats:
+    """Measure the mouth opening of every frame: (T,), eye distances."""
+    return np.array([mouth_opening(points) for points in landmarks_TK2], np.float32)
+
+
 def mouth_box(landmarks_106_2: NDArray[Any], size: int) -> Box:
     """Bound the mouth region, lips and a margin of a quarter eye distance, inside a size x size picture."""
     lips = landmarks_106_2[MOUTH]

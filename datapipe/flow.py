@@ -14,6 +14,7 @@ from .align import align
 from .config import BuildConfig
 from .crop import crop_face
 from .decode import decode
+from .faces import openings
 from .keyframes import choose_keyframes
 from .media import probe
 from .pack import Packed, Said, Seen, pack
@@ -43,11 +44,12 @@ def flow(clip: Clip, config: BuildConfig, call: Call = run_here) -> Packed:
     facts = call(probe, clip.video)
     raw = call(decode, clip, config.decode)
     transcript = call(understand, clip, raw.audio, config.transcribe)
-    phonemes = call(align, raw.audio, transcript, config.align)
-    keyframes = call(choose_keyframes, phonemes, len(raw.frames_THW3), config.keyframes)
+    alignment = call(align, raw.audio, transcript, config.align)
     speaker = call(track_speaker, raw.frames_THW3, raw.audio, clip.crop_hint, config.track)
     cropped = call(crop_face, raw.frames_THW3, speaker.face.landmarks_TK2, config.crop)
+    opening_T = openings(cropped.landmarks_TK2)
+    keyframes = call(choose_keyframes, alignment.phonemes, len(opening_T), config.keyframes, opening_T)
     enhanced = call(enhance, raw.frames_THW3, cropped, keyframes, config.upscale)
-    said = Said(transcript=transcript, phonemes=phonemes, keyframes=keyframes)
+    said = Said(transcript=transcript, alignment=alignment, keyframes=keyframes)
     seen = Seen(speaker=speaker, cropped=cropped, enhanced=enhanced)
     return call(pack, clip, facts, raw, said, seen, config)

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
-from datetime import UTC, datetime
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from .cache import used_weights
+from .cache import VERSIONS, used_weights
 from .config import BuildConfig
 from .files import sha256_of, write_text
 from .ledger import Counts
@@ -24,7 +23,7 @@ def make_manifest(
     return Manifest(
         name=source,
         source=source,
-        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        versions=VERSIONS,
         config=to_dict(config),
         weights=used_weights(config),
         shards=tuple(shards),
@@ -32,8 +31,14 @@ def make_manifest(
         duration=round(sum(sample.duration for sample in samples), 6),
         rejected=counts.reasons,
         failed=counts.failed,
-        splits=dict(sorted(Counter(sample.split for sample in samples).items())),
+        splits=_counted(sample.split for sample in samples),
+        licences=_counted(sample.licence for sample in samples),
+        consents=_counted(sample.consent for sample in samples),
     )
+
+
+def _counted(values: Iterable[str]) -> dict[str, int]:
+    return dict(sorted(Counter(values).items()))
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:

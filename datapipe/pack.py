@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from . import phonemes as inventory
+from .align import Alignment
 from .config import BuildConfig
 from .crop import Cropped
 from .decode import Decoded
@@ -14,7 +15,7 @@ from .faces import Image
 from .files import hash_once
 from .media import FPS, wav_bytes, write_video
 from .quality import picture_columns, sound_columns
-from .records import Clip, Keyframe, Phoneme, Probe, Sample, Transcript, to_json
+from .records import Clip, Keyframe, Probe, Sample, Transcript, to_json
 from .shards import ORIGINAL, escape_key, npy_bytes
 from .splits import assign
 from .track import Speaker
@@ -26,7 +27,7 @@ class Said:
     """What is said in a clip, and when."""
 
     transcript: Transcript
-    phonemes: tuple[Phoneme, ...]
+    alignment: Alignment
     keyframes: tuple[Keyframe, ...]
 
 
@@ -63,12 +64,15 @@ def pack(clip: Clip, facts: Probe, raw: Decoded, said: Said, seen: Seen, config:
         num_frames=len(raw.frames_THW3),
         size=config.crop.size,
         duration=raw.duration,
-        phonemes=said.phonemes,
+        phonemes=said.alignment.phonemes,
         keyframes=said.keyframes,
         probe=facts,
         quality=_quality(raw, said, seen),
         notes=_notes(said, seen, config),
         lineage=_lineage(clip),
+        words=said.alignment.words,
+        consent=clip.consent,
+        day=clip.day,
     )
     return Packed(meta=meta, members=_members(meta, raw, seen))
 
@@ -96,7 +100,7 @@ def _mp4(frames_THW3: Image, keyframes_only: bool = False) -> bytes:
 def _quality(raw: Decoded, said: Said, seen: Seen) -> dict[str, float]:
     height, width = raw.frames_THW3.shape[1:3]
     columns = picture_columns(seen.speaker.face, seen.cropped, (width, height))
-    columns |= sound_columns(raw.audio, said.phonemes, raw.difference)
+    columns |= sound_columns(raw.audio, said.alignment.phonemes, raw.difference)
     if len(seen.enhanced.cosines_N):
         columns["upscale_cosine"] = float(seen.enhanced.cosines_N.mean())
     return {name: round(value, 4) for name, value in columns.items()}

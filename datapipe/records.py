@@ -17,7 +17,7 @@ import cattrs
 Seconds = float
 Box = tuple[float, float, float, float]
 Language = Literal["en", "zh"]
-SCHEMA = "avatarsync-shard/1"
+SCHEMA = "avatarsync-shard/2"
 SILENCE = "SIL"
 
 RecordT = TypeVar("RecordT")
@@ -58,6 +58,9 @@ REASONS: dict[str, str] = {
     "bad_input": "an argument does not fit what was asked",
     "disk_full": "the disk is full",
     "timeout": "the item took longer than its limit",
+    "crashed": "a native library ended the process that worked on the item",
+    "too_large": "the item does not fit into the memory that one item may take",
+    "purged": "taken out on request",
     "step_failed": "a step of a longer command ended with an error",
 }
 """Every reason a `Rejected` may carry, with its meaning; the ledger counts by these."""
@@ -105,6 +108,10 @@ class Clip:
     crop_hint: Box | None = None
     """Annotated face window in pixels of the real video."""
     licence: str = "unknown"
+    consent: str = "unknown"
+    """What the corpus says of the consent of the people shown."""
+    day: str | None = None
+    """Day of recording (`20151009`) when the corpus states it; clips of a day share studio and clothes."""
 
     def __post_init__(self) -> None:
         if self.end is not None and self.end <= self.start:
@@ -189,6 +196,12 @@ class Sample:
     """Backends and choices in words: asr, align, detector, speaker, crop, upscale."""
     lineage: dict[str, str]
     """Source file names (never absolute paths), their sha256, and the span taken from them."""
+    words: tuple[Word, ...] = ()
+    """Words (Mandarin: syllables) as they were aligned; the score is the fit."""
+    consent: str = "unknown"
+    """What the corpus says of the consent of the people shown."""
+    day: str | None = None
+    """Day of recording, when the corpus states it."""
     schema: str = SCHEMA
 
 
@@ -200,6 +213,8 @@ class Shard:
     sha256: str
     num_bytes: int
     keys: tuple[str, ...]
+    recipe: str = ""
+    """sha256 over what the shard was made of: the content address and split of each sample, in order."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -208,7 +223,8 @@ class Manifest:
 
     name: str
     source: str
-    created: str
+    versions: dict[str, str]
+    """Of the package, the stages, the phoneme inventory: what decides the bytes beside input and config."""
     config: dict[str, Any]
     weights: dict[str, str]
     """Registry name to sha256 of every weight that was used."""
@@ -219,6 +235,10 @@ class Manifest:
     """Reason to count."""
     failed: int
     splits: dict[str, int]
+    licences: dict[str, int]
+    """Licence to number of samples."""
+    consents: dict[str, int]
+    """Statement of consent to number of samples."""
     schema: str = SCHEMA
 
 

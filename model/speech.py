@@ -50,7 +50,7 @@ def from_audio(audio: NDArray[np.float32], language: str, transcript: str | None
     duration = len(audio) / SAMPLE_RATE
     check_audible(audio)
     said = transcribe(audio, code) if transcript is None else released(transcript, code, (), duration)
-    return Speech(language=code, phonemes=align(audio, said), duration=duration, audio=audio)
+    return Speech(language=code, phonemes=align(audio, said).phonemes, duration=duration, audio=audio)
 
 
 def from_text(text: str, language: str, pace: PaceConfig = PaceConfig()) -> Speech:

@@ -67,10 +67,10 @@ def shards(tmp_path_factory):
     return folder
 
 
-def write_manifest(folder, shards, created="now"):
+def write_manifest(folder, shards, stages="now"):
     manifest = Manifest(
-        name="toy", source="toy", created=created, config={}, weights={}, shards=shards, num_samples=4,
-        duration=4.0, rejected={}, failed=0, splits={},
+        name="toy", source="toy", versions={"stages": stages}, config={}, weights={}, shards=shards,
+        num_samples=4, duration=4.0, rejected={}, failed=0, splits={}, licences={}, consents={},
     )  # fmt: skip
     (folder / "manifest.json").write_text(to_json(manifest))
 
@@ -108,7 +108,7 @@ def test_wrong_size_and_empty_splits_are_refused(shards):
 
 def test_equal_data_has_an_equal_name_wherever_it_lies(shards, tmp_path):
     written = from_json((shards / "manifest.json").read_text(), Manifest).shards
-    write_manifest(tmp_path, written, created="later")
+    write_manifest(tmp_path, written, stages="later")
     assert identity_of([shards]) == identity_of([tmp_path])
     write_manifest(tmp_path, written[:1])
     assert identity_of([shards]) != identity_of([tmp_path])

@@ -93,7 +93,7 @@ def test_a_manifest_survives_with_its_nested_shards() -> None:
     manifest = Manifest(
         name="demo",
         source="cmlr",
-        created="2026-01-01",
+        versions={"stages": "1"},
         config={"fps": 25, "crop": {"size": 128}},
         weights={},
         shards=(shard,),
@@ -102,6 +102,8 @@ def test_a_manifest_survives_with_its_nested_shards() -> None:
         rejected={"silent": 1},
         failed=0,
         splits={"train": 2},
+        licences={"unknown": 2},
+        consents={"unknown": 2},
     )
     assert from_json(to_json(manifest), Manifest) == manifest
 
