@@ -10,12 +10,10 @@ from pathlib import Path
 
 from . import letters
 from .numerals import spell_english
+from .symbols import of_kind
 
-ARPABET = (
-    *("AA", "AE", "AH", "AO", "AW", "AY", "B", "CH", "D", "DH", "EH", "ER", "EY", "F", "G", "HH", "IH", "IY"),
-    *("JH", "K", "L", "M", "N", "NG", "OW", "OY", "P", "R", "S", "SH", "T", "TH", "UH", "UW", "V", "W", "Y"),
-    *("Z", "ZH"),
-)
+ARPABET = of_kind("vowel", "consonant")
+"""The 39 phones of English, without stress."""
 Phones = tuple[str, ...]
 _WORD = re.compile(r"[a-z]+(?:'[a-z]+)*'?|'[a-z]+")
 

@@ -1,4 +1,4 @@
-"""Mandarin text to pinyin units: initials and finals with the tone apart, and the erhua rule table.
+"""Mandarin text to pinyin units: initials and finals with the tone apart, and erhua by its table.
 
 Finals follow the strict scheme (`yan` is y + ian, `wei` is w + uei, `ju` is j + v); y and w are kept as
 initials, since the lips move for them. The two apical vowels have symbols of their own, `ir` (zhi chi shi
@@ -7,102 +7,26 @@ ri) and `iz` (zi ci si), since they look nothing like `i`. `v` is ü.
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from .numerals import spell_mandarin
+from .symbols import of_kind
 
-INITIALS = (
-    *("b", "p", "m", "f", "d", "t", "n", "l", "g", "k", "h", "j", "q", "x"),
-    *("zh", "ch", "sh", "r", "z", "c", "s", "y", "w"),
+INITIALS = of_kind("initial")
+FINALS = of_kind("final")
+RHOTIC = of_kind("rhotic")
+_ERHUA_TABLE = json.loads(
+    (Path(__file__).with_name("data") / "mandarin_erhua.json").read_text(encoding="utf-8")
 )
-FINALS = (
-    *("a", "o", "e", "ai", "ei", "ao", "ou", "an", "en", "ang", "eng", "ong", "er"),
-    *("i", "ir", "iz", "ia", "ie", "iao", "iou", "ian", "in", "iang", "ing", "iong"),
-    *("u", "ua", "uo", "uai", "uei", "uan", "uen", "uang", "ueng", "v", "ve", "van", "vn"),
-)
-ERHUA: dict[str, str] = {
-    **dict.fromkeys(("a", "ai", "an"), "ar"),
-    **dict.fromkeys(("ia", "ian"), "iar"),
-    **dict.fromkeys(("ua", "uai", "uan"), "uar"),
-    **dict.fromkeys(("e", "ei", "en", "ir", "iz", "er"), "er"),
-    **dict.fromkeys(("i", "ie", "in"), "ier"),
-    **dict.fromkeys(("uei", "uen"), "uer"),
-    **dict.fromkeys(("v", "ve", "vn"), "ver"),
-    **{"van": "var", "o": "or", "uo": "uor", "u": "ur"},
-    **{"ao": "aor", "iao": "iaor", "ou": "our", "iou": "iour"},
-    **{"ang": "angr", "iang": "iangr", "uang": "uangr", "eng": "engr", "ing": "ingr", "ong": "ongr"},
-    **{"iong": "iongr", "ueng": "uengr"},
-}
+ERHUA: dict[str, str] = _ERHUA_TABLE["finals"]
 """Final before 儿 to its rhotic form: -i and -n drop, the apical vowels give way, -ng nasalises the vowel."""
-RHOTIC = tuple(dict.fromkeys(each for each in ERHUA.values() if each != "er"))
-
-SYLLABIC_ER = (
-    *(
-        "儿童",
-        "儿女",
-        "儿子",
-        "儿科",
-        "儿孙",
-        "儿媳",
-        "儿歌",
-        "儿戏",
-        "儿时",
-        "儿化",
-        "儿郎",
-        "儿茶",
-        "儿臣",
-        "儿皇帝",
-    ),
-    *(
-        "女儿",
-        "婴儿",
-        "幼儿",
-        "少儿",
-        "孤儿",
-        "胎儿",
-        "健儿",
-        "男儿",
-        "育儿",
-        "托儿所",
-        "孩儿",
-        "患儿",
-        "弃儿",
-        "乳儿",
-    ),
-    *(
-        "新生儿",
-        "早产儿",
-        "产儿",
-        "混血儿",
-        "连体儿",
-        "低能儿",
-        "小儿",
-        "妻儿",
-        "侄儿",
-        "宠儿",
-        "幸运儿",
-        "弄潮儿",
-    ),
-    *(
-        "一儿一女",
-        "一儿",
-        "两儿",
-        "有儿",
-        "无儿",
-        "养儿",
-        "生儿",
-        "亲儿",
-        "爱儿",
-        "娇儿",
-        "痴儿",
-        "为儿",
-        "伊儿",
-    ),
-)
+SYLLABIC_ER = frozenset(_ERHUA_TABLE["syllabic"])
 """Words in which 儿 is a syllable of its own; elsewhere after a character it is merged (erhua)."""
-_SYLLABIC = re.compile("|".join(sorted(SYLLABIC_ER, key=len, reverse=True)))
+_ER_WORDS = re.compile("|".join(sorted((*SYLLABIC_ER, *_ERHUA_TABLE["merged"]), key=len, reverse=True)))
 _SYLLABLE = re.compile(r"^([a-zêü]+?)([1-5])$")
 _ODD_SYLLABLES = {
     **dict.fromkeys(("n", "en", "hn"), ("", "en")),
@@ -160,10 +84,18 @@ def is_han(char: str) -> bool:
 
 
 def merged_positions(han: str) -> frozenset[int]:
-    """Where 儿 (or 兒) is merged into the syllable before it: not first, not in a word of `SYLLABIC_ER`."""
+    """Where 儿 (or 兒) is merged into the syllable before it.
+
+    Not at the start, not in a word of `SYLLABIC_ER`, and only one into each syllable.
+    """
     plain = han.replace("兒", "儿")
-    own = {i for match in _SYLLABIC.finditer(plain) for i in range(*match.span())}
-    return frozenset(i for i, char in enumerate(plain) if char == "儿" and i > 0 and i not in own)
+    words = [match for match in _ER_WORDS.finditer(plain) if match[0] in SYLLABIC_ER]
+    own = {i for match in words for i in range(*match.span())}
+    merged: set[int] = set()
+    for i, char in enumerate(plain):
+        if char == "儿" and i > 0 and i not in own and i - 1 not in merged:
+            merged.add(i)
+    return frozenset(merged)
 
 
 def parse_syllable(char: str, syllable: str) -> Pinyin:

@@ -1,7 +1,6 @@
-"""The phoneme inventory, and text to phonemes as a lattice: word -> syllable -> unit -> the aligner's sounds.
+"""Text to phonemes as a lattice: word -> syllable -> unit -> the aligner's sounds.
 
-Upper case is English (ARPAbet-39), lower case is Mandarin (pinyin initials, finals, rhotic finals), so the
-two never clash. Units that merge characters (事儿) stay one unit of one syllable: no index ever shifts.
+Units that merge characters (事儿) stay one unit of one syllable: no index ever shifts.
 """
 
 from __future__ import annotations
@@ -12,13 +11,13 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from . import english, mandarin
-from .records import SILENCE, Language, Rejected
+from .records import Language, Rejected
+from .symbols import PHONEMES as PHONEMES
+from .symbols import VERSION as VERSION
+from .symbols import of_kind
 
-VERSION = "phonemes/1"
-"""Changes whenever a symbol is added, renamed or moved: a model's embedding rows go by `PHONEMES`."""
-VOWELS = frozenset(("AA", "AE", "AH", "AO", "AW", "AY", "EH", "ER", "EY", "IH", "IY", "OW", "OY", "UH", "UW"))
-PHONEMES = (SILENCE, *english.ARPABET, *mandarin.INITIALS, *mandarin.FINALS, *mandarin.RHOTIC)
-"""Every symbol of both languages: the generator's vocabulary, in this order, silence first."""
+VOWELS = frozenset(of_kind("vowel"))
+"""The vowels of English."""
 LANGUAGES: tuple[Language, ...] = ("en", "zh")
 
 

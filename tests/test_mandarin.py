@@ -22,7 +22,15 @@ MERGED = {
     "家底儿": "ier",
     "提个醒儿": "ingr",
 }
-MERGED |= {"精气神儿": "er", "心气儿": "ier", "理儿": "ier", "一会儿": "uer", "花儿": "uar", "玩儿": "uar"}
+MERGED |= {
+    "精气神儿": "er",
+    "心气儿": "ier",
+    "理儿": "ier",
+    "一会儿": "uer",
+    "花儿": "uar",
+    "玩儿": "uar",
+    "孙女儿": "ver",
+}
 SYLLABIC = ["儿童", "女儿", "婴儿", "少儿", "儿子", "儿女", "幼儿", "儿科", "孤儿", "新生儿", "幼儿园"]
 
 
@@ -44,6 +52,15 @@ def test_er_of_its_own_stays_a_syllable(word: str) -> None:
 def test_both_kinds_in_one_sentence() -> None:
     text = "这儿的儿童和女儿在哪儿玩儿"
     assert [text[i - 1 : i + 1] for i in sorted(merged_positions(text))] == ["这儿", "哪儿", "玩儿"]
+
+
+def test_a_merged_er_may_be_followed_by_more() -> None:
+    """坎儿井 is erhua by dictionary (kanrjing), although the sign is inside the word."""
+    assert [(each.text, each.symbol) for each in syllables("坎儿井")] == [("坎儿", "ar"), ("井", "ing")]
+
+
+def test_the_longest_word_decides_whether_er_is_merged() -> None:
+    assert [each.text for each in syllables("女儿和孙女儿")] == ["女", "儿", "和", "孙", "女儿"]
 
 
 def test_every_final_has_a_rhotic_form() -> None:

@@ -1,11 +1,15 @@
 import hashlib
+import json
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from datapipe.mandarin import is_han
+from datapipe.numerals import spell_mandarin
 from datapipe.phonemes import PHONEMES, VERSION, check_language, syllabify, to_phones
 from datapipe.records import SILENCE, Rejected
+from datapipe.symbols import SYMBOLS, TABLE, VISEMES, of_kind
 
 
 def symbols(text: str, language: str) -> list[str]:
@@ -96,3 +100,56 @@ def test_merged_characters_do_not_shift_the_words_after_them() -> None:
     lattice = to_phones("这儿的事儿好", "zh")
     assert [word.text for word in lattice.words] == ["这儿", "的", "事儿", "好"]
     assert symbols("这儿的事儿好", "zh") == ["zh", "er", "d", "e", "sh", "er", "h", "ao"]
+
+
+def test_the_shipped_table_names_every_symbol_once_with_its_kind_and_language() -> None:
+    kinds = {"silence": 1, "vowel": 15, "consonant": 24, "initial": 23, "final": 38, "rhotic": 22}
+    assert {kind: len(of_kind(kind)) for kind in kinds} == kinds
+    assert {each.language for each in SYMBOLS if each.symbol.isupper()} == {"en", None}
+    assert all((each.language == "zh") == each.symbol.islower() for each in SYMBOLS)
+    assert tuple(each.symbol for each in SYMBOLS) == PHONEMES
+
+
+def test_visemes_are_fewer_than_phonemes_and_a_path_holds_its_own() -> None:
+    known = set(json.loads(TABLE.read_text(encoding="utf-8"))["visemes"])
+    assert {part for each in SYMBOLS for part in (each.viseme, *each.path)} == known
+    assert all(each.viseme in each.path for each in SYMBOLS)
+    assert len(known) == 18 and len(PHONEMES) == 123
+
+
+@pytest.mark.parametrize(
+    ("symbols", "viseme"),
+    [
+        (["P", "B", "M", "p", "b", "m"], "p"),
+        (["F", "V", "f"], "f"),
+        (["TH", "DH"], "T"),
+        (["SH", "CH", "JH", "ZH", "sh", "ch", "zh", "r", "ir"], "S"),
+        (["W", "UW", "UH", "w", "u", "v", "ong"], "u"),
+        (["j", "q", "x"], "J"),
+    ],
+)
+def test_sounds_that_look_alike_share_a_viseme(symbols: list[str], viseme: str) -> None:
+    """Source: the phoneme/viseme tables for en-US and cmn-CN that the data file names."""
+    assert {VISEMES[each] for each in symbols} == {viseme}
+    others = {each for each, its in VISEMES.items() if its == viseme} - set(symbols)
+    if viseme in ("p", "f", "T", "J"):
+        assert others == set()
+
+
+HAN = "我你他的是不了人在有这那事花玩哪味劲气女童子婴幼少科孤新生好会点头心底醒"
+
+
+@given(st.text(alphabet=HAN + "儿儿儿兒0123456789%，。 ", max_size=30))
+def test_merged_syllables_never_shift_an_index(text: str) -> None:
+    """Character, syllable and phone stay in step however many characters a syllable merges."""
+    said = "".join(each for each in spell_mandarin(text) if is_han(each))
+    if not said:
+        return
+    words = to_phones(text, "zh").words
+    assert "".join(word.text for word in words) == said
+    for word in words:
+        (syllable,) = word.readings[0].syllables
+        merged = len(word.text) == 2
+        assert len(word.text) in (1, 2) and (not merged or word.text[1] in "儿兒")
+        assert (syllable.units[-1].symbol in (*of_kind("rhotic"), "er")) or not merged
+        assert all(len(reading.sounds) == len(reading.units) for reading in word.readings)
