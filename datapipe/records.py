@@ -202,6 +202,10 @@ class Sample:
     """What the corpus says of the consent of the people shown."""
     day: str | None = None
     """Day of recording, when the corpus states it."""
+    official_split: str = ""
+    """The corpus' own list that names the clip, kept so that the data can be split again; empty without one."""
+    fingerprint: str = ""
+    """Hash of the sound that survives another encoding (datapipe/fingerprint.py), hexadecimal."""
     schema: str = SCHEMA
 
 
