@@ -15,7 +15,7 @@ from .faces import Image
 from .files import hash_once
 from .media import FPS, wav_bytes, write_video
 from .quality import picture_columns, sound_columns
-from .records import Clip, Keyframe, Probe, Sample, Transcript, to_json
+from .records import Clip, Keyframe, Probe, Sample, Transcript, to_json, printable
 from .shards import ORIGINAL, escape_key, npy_bytes
 from .splits import assign
 from .track import Speaker
@@ -120,11 +120,11 @@ def _notes(said: Said, seen: Seen, config: BuildConfig) -> dict[str, str]:
 
 def _lineage(clip: Clip) -> dict[str, str]:
     lineage = {
-        "video": clip.video.name,
+        "video": printable(clip.video.name),
         "video_sha256": hash_once(clip.video),
         "start": f"{clip.start:g}",
         "end": "" if clip.end is None else f"{clip.end:g}",
     }
     if clip.audio is not None:
-        lineage |= {"audio": clip.audio.name, "audio_sha256": hash_once(clip.audio)}
+        lineage |= {"audio": printable(clip.audio.name), "audio_sha256": hash_once(clip.audio)}
     return lineage

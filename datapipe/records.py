@@ -7,6 +7,7 @@ rate (25 fps), `time` is seconds; boxes are (x0, y0, x1, y1) in pixels; heavy da
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -21,6 +22,13 @@ SCHEMA = "avatarsync-shard/2"
 SILENCE = "SIL"
 
 RecordT = TypeVar("RecordT")
+UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+"""What UTF-8 cannot hold (bytes of a file name in another encoding) or what would break a line."""
+
+
+def printable(text: str) -> str:
+    """Write what cannot stand in one line of UTF-8 as backslash escapes; other text stays as it is."""
+    return UNPRINTABLE.sub(lambda found: found[0].encode("unicode_escape").decode("ascii"), text)
 
 
 class Rejected(Exception):
@@ -29,9 +37,9 @@ class Rejected(Exception):
     def __init__(self, reason: str, message: str) -> None:
         if reason not in REASONS:
             raise ValueError(f"unknown reason `{reason}`; known: {', '.join(sorted(REASONS))}")
-        super().__init__(message)
         self.reason = reason
-        self.message = message
+        self.message = printable(message)
+        super().__init__(self.message)
 
     def __reduce__(self) -> tuple[type[Rejected], tuple[str, str]]:
         """Survive the trip between worker processes."""
