@@ -15,7 +15,7 @@ from .faces import Image
 from .files import hash_once
 from .media import FPS, wav_bytes, write_video
 from .quality import picture_columns, sound_columns
-from .records import Clip, Keyframe, Probe, Sample, Transcript, to_json, printable
+from .records import Clip, Keyframe, Probe, Sample, Transcript, printable, to_json
 from .shards import ORIGINAL, escape_key, npy_bytes
 from .splits import assign
 from .track import Speaker
