@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from . import mandarin, sphinx
 from .media import SAMPLE_RATE
-from .phonemes import Lattice, LatticeWord, to_phones
+from .phonemes import Lattice, LatticeWord, mark_stress, to_phones
 from .records import Phoneme, Rejected, Seconds, Transcript, Word
 from .tile import Span, tile
 from .transcribe import check_audible
@@ -73,7 +73,7 @@ def align(
     `Rejected("no_speech")` when the text is empty, `Rejected("silent")` when there is no sound.
     """
     check_audible(audio)
-    lattice = to_phones(transcript.text, transcript.language)
+    lattice = mark_stress(to_phones(transcript.text, transcript.language))
     model = sphinx.acoustic_model(transcript.language)
     pcm = sphinx.to_pcm(audio, model.rate)
     free = sphinx.free_scores(model, pcm)

@@ -11,9 +11,12 @@ from pathlib import Path
 from . import letters
 from .numerals import spell_english
 from .symbols import of_kind
+from .weights import resolve
 
 ARPABET = of_kind("vowel", "consonant")
 """The 39 phones of English, without stress."""
+STRESS_WEIGHT = "cmudict"
+"""The registry file with the stress of English words."""
 Phones = tuple[str, ...]
 _WORD = re.compile(r"[a-z]+(?:'[a-z]+)*'?|'[a-z]+")
 
@@ -34,6 +37,35 @@ def dictionary() -> dict[str, tuple[Phones, ...]]:
         head, *phones = line.split()
         entries.setdefault(head.split("(")[0], []).append(tuple(phones))
     return {word: tuple(dict.fromkeys(readings)) for word, readings in entries.items()}
+
+
+@cache
+def stressed() -> dict[str, tuple[str, ...]]:
+    """Word to its pronunciations with stress, as written (`T AH0 D EY1`); empty for none.
+
+    Source: cmudict, the dictionary that the model's was made from by dropping the digits.
+    """
+    entries: dict[str, list[str]] = {}
+    for line in resolve(STRESS_WEIGHT).read_text(encoding="utf-8").splitlines():
+        head, phones = line.split("#")[0].split(maxsplit=1)
+        entries.setdefault(head.split("(")[0], []).append(phones)
+    return {word: tuple(readings) for word, readings in entries.items()}
+
+
+def stresses(word: str, phones: Phones) -> tuple[int | None, ...]:
+    """Give each phone of a reading its stress: 0, 1 or 2 for vowels, None for consonants.
+
+    All None when the stressed dictionary does not have this reading of the word (or of its stem, for `'s`).
+    """
+    for entry in stressed().get(word, ()):
+        said = entry.split()
+        if tuple(each.rstrip("012") for each in said) == phones:
+            return tuple(int(each[-1]) if each[-1] in "012" else None for each in said)
+    if word.endswith("'s") and len(word) > 2:
+        tail: tuple[int | None, ...] = (0, None) if phones[-2:] == ("AH", "Z") else (None,)
+        stem = stresses(word[:-2], phones[: -len(tail)])
+        return (*stem, *tail) if any(each is not None for each in stem) else (None,) * len(phones)
+    return (None,) * len(phones)
 
 
 _TITLES = {

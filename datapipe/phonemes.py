@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from . import english, mandarin
@@ -27,7 +27,7 @@ class Unit:
 
     symbol: str
     mark: int | None = None
-    """Tone 1-5 of a Mandarin final; None elsewhere (the English dictionary carries no stress)."""
+    """Tone 1-5 of a Mandarin final, stress 0-2 of an English vowel after `mark_stress`; None elsewhere."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,6 +98,29 @@ def to_phones(text: str, language: Language) -> Lattice:
     if not words:
         raise Rejected("no_speech", f"the transcript {text[:40]!r} holds no word of language `{language}`")
     return Lattice(language=language, words=words)
+
+
+def mark_stress(lattice: Lattice) -> Lattice:
+    """Give the vowels of an English lattice their stress, where the dictionary has the reading.
+
+    Kept apart from `to_phones`, since a text alone is read without it. Raises `Rejected("missing_weight")`.
+    """
+    if lattice.language != "en":
+        return lattice
+    words = tuple(
+        replace(word, readings=tuple(_stressed(word.text, reading) for reading in word.readings))
+        for word in lattice.words
+    )
+    return replace(lattice, words=words)
+
+
+def _stressed(word: str, reading: Reading) -> Reading:
+    marks = iter(english.stresses(word, tuple(unit.symbol for unit in reading.units)))
+    syllables = tuple(
+        replace(syllable, units=tuple(replace(unit, mark=next(marks)) for unit in syllable.units))
+        for syllable in reading.syllables
+    )
+    return replace(reading, syllables=syllables)
 
 
 def _english_words(text: str) -> Iterator[LatticeWord]:

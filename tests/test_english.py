@@ -1,7 +1,8 @@
 import pytest
 
 from datapipe import letters
-from datapipe.english import ARPABET, dictionary, pronounce, spoken_words
+from datapipe.english import ARPABET, dictionary, pronounce, spoken_words, stressed, stresses
+from datapipe.phonemes import VOWELS, mark_stress, to_phones
 
 
 @pytest.mark.parametrize(
@@ -66,3 +67,45 @@ def test_learning_finds_digraphs_and_silent_letters() -> None:
 
 def test_best_path_gives_up_when_there_are_too_many_phones() -> None:
     assert letters.best_path("a", ("AA", "B", "K"), {}) is None
+
+
+@pytest.mark.assets
+@pytest.mark.parametrize(
+    ("word", "phones", "marks"),
+    [
+        ("today", "T AH D EY", (None, 0, None, 1)),
+        ("negotiations", "N AH G OW SH IY EY SH AH N Z", (None, 0, None, 2, None, 0, 1, None, 0, None, None)),
+        ("boss's", "B AO S AH Z", (None, 1, None, 0, None)),
+        ("gutenberg's", "G UW T AH N B ER G Z", (None, 1, None, 0, None, None, 0, None, None)),
+        ("the", "DH IY", (None, 0)),
+        ("today", "T OW D AH", (None, None, None, None)),
+        ("zorblax", "Z AO R B L AE K S", (None,) * 8),
+        ("'s", "S", (None,)),
+    ],
+)
+def test_stress_is_that_of_the_reading_or_unknown(word: str, phones: str, marks: tuple) -> None:
+    assert stresses(word, tuple(phones.split())) == marks
+
+
+@pytest.mark.assets
+def test_stress_is_known_for_nearly_every_reading_of_the_model_and_only_on_vowels() -> None:
+    words = sorted(dictionary())[::40]
+    readings = [(word, reading) for word in words for reading in dictionary()[word]]
+    known = 0
+    for word, reading in readings:
+        marks = stresses(word, reading)
+        known += any(mark is not None for mark in marks)
+        assert all(phone in VOWELS for phone, mark in zip(reading, marks, strict=True) if mark is not None)
+    assert known / len(readings) > 0.95
+    assert "(" not in "".join(stressed())
+
+
+@pytest.mark.assets
+def test_a_lattice_with_stress_differs_in_nothing_else() -> None:
+    bare = to_phones("Today the zorblax", "en")
+    marked = mark_stress(bare)
+    assert [unit.symbol for unit in marked.units()] == [unit.symbol for unit in bare.units()]
+    assert [unit.mark for unit in marked.units()][:4] == [None, 0, None, 1]
+    assert {unit.mark for unit in bare.units()} == {None}
+    mandarin = to_phones("你好", "zh")
+    assert mark_stress(mandarin) is mandarin
