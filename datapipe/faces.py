@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, Literal
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from .records import Box
+from .records import Box, Rejected
 from .weights import resolve
 
 CHIN = 0
@@ -46,6 +46,8 @@ LANDMARK_SIDE, IDENTITY_SIDE = 192, 112
 STRIDES, ANCHORS = (8, 16, 32), 2
 OVERLAP_LIMIT = 0.4
 
+Device = Literal["cpu", "cuda"]
+PROVIDERS: dict[Device, str] = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 Image = NDArray[np.uint8]
 Floats = NDArray[np.float32]
 
@@ -82,14 +84,28 @@ class Face:
 
 
 @cache
-def session(name: str, threads: int = 1) -> Any:
-    """Load a registry network once per process; inputs go by the network's own names."""
+def session(name: str, threads: int = 1, device: Device = "cpu") -> Any:
+    """Load a registry network once per process; inputs go by the network's own names.
+
+    Raises `Rejected("missing_device")` where the device cannot be used: a GPU is never replaced by the CPU.
+    """
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = 3
-    return onnxruntime.InferenceSession(str(resolve(name)), options, providers=["CPUExecutionProvider"])
+    provider = PROVIDERS[device]
+    missing = Rejected(
+        "missing_device",
+        f"`{name}` shall run on {device}, which onnxruntime cannot use here; install onnxruntime-gpu "
+        "and its CUDA libraries, or choose the device cpu",
+    )
+    if provider not in onnxruntime.get_available_providers():
+        raise missing
+    loaded = onnxruntime.InferenceSession(str(resolve(name)), options, providers=[provider])
+    if loaded.get_providers()[0] != provider:  # a provider that fails to start is replaced without a word
+        raise missing
+    return loaded
 
 
 def detect(image_HW3: Image, config: FaceConfig = FaceConfig()) -> tuple[Face, ...]:

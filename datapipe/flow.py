@@ -21,7 +21,7 @@ from .pack import Packed, Said, Seen, pack
 from .records import Clip
 from .track import track_speaker
 from .understand import understand
-from .upscale import enhance
+from .upscale import enhance, gather
 
 P = ParamSpec("P")
 ResultT = TypeVar("ResultT")
@@ -49,7 +49,8 @@ def flow(clip: Clip, config: BuildConfig, call: Call = run_here) -> Packed:
     cropped = call(crop_face, raw.frames_THW3, speaker.face.landmarks_TK2, config.crop)
     opening_T = openings(cropped.landmarks_TK2)
     keyframes = call(choose_keyframes, alignment.phonemes, len(opening_T), config.keyframes, opening_T)
-    enhanced = call(enhance, raw.frames_THW3, cropped, keyframes, config.upscale)
+    plain = call(gather, raw.frames_THW3, cropped, keyframes, config.upscale)
+    enhanced = call(enhance, plain, config.upscale)
     said = Said(transcript=transcript, alignment=alignment, keyframes=keyframes)
     seen = Seen(speaker=speaker, cropped=cropped, enhanced=enhanced)
     return call(pack, clip, facts, raw, said, seen, config)

@@ -9,15 +9,15 @@ from pathlib import Path
 from . import phonemes as inventory
 from .align import Alignment
 from .config import BuildConfig
-from .crop import Cropped
+from .crop import Cropped, describe
 from .decode import Decoded
 from .faces import Image
 from .files import hash_once
+from .keyframes import report
 from .media import FPS, wav_bytes, write_video
 from .quality import picture_columns, sound_columns
 from .records import Clip, Keyframe, Probe, Sample, Transcript, printable, to_json
 from .shards import ORIGINAL, escape_key, npy_bytes
-from .splits import assign
 from .track import Speaker
 from .upscale import Enhanced
 
@@ -56,7 +56,7 @@ def pack(clip: Clip, facts: Probe, raw: Decoded, said: Said, seen: Seen, config:
         source=clip.source,
         speaker=clip.speaker,
         language=said.transcript.language,
-        split=assign(clip, config.split),
+        split=clip.split or "",
         text=said.transcript.text,
         text_origin=said.transcript.origin,
         licence=clip.licence,
@@ -78,15 +78,19 @@ def pack(clip: Clip, facts: Probe, raw: Decoded, said: Said, seen: Seen, config:
 
 
 def _members(meta: Sample, raw: Decoded, seen: Seen) -> dict[str, bytes]:
+    cropped, better_THW3 = seen.cropped, seen.enhanced.video_THW3
     members = {
-        "video.m4v": _mp4(seen.enhanced.video_THW3),
+        "video.m4v": _mp4(cropped.frames_THW3 if better_THW3 is None else better_THW3),
         "keyframes.m4v": _mp4(seen.enhanced.stills_KHW3, keyframes_only=True),
         "audio.wave": wav_bytes(raw.audio),
-        "landmarks.npy": npy_bytes(seen.cropped.landmarks_TK2),
+        "landmarks.npy": npy_bytes(cropped.landmarks_TK2),
+        "source_landmarks.npy": npy_bytes(seen.speaker.face.landmarks_TK2),
+        "matrices.npy": npy_bytes(cropped.matrices_T23),
+        "identity.npy": npy_bytes(seen.speaker.face.identity),
         "meta.json": to_json(meta).encode("utf-8"),
     }
-    if seen.enhanced.replaces_video:
-        members[ORIGINAL] = _mp4(seen.cropped.frames_THW3)
+    if better_THW3 is not None:
+        members[ORIGINAL] = _mp4(cropped.frames_THW3)
     return members
 
 
@@ -98,11 +102,15 @@ def _mp4(frames_THW3: Image, keyframes_only: bool = False) -> bytes:
 
 
 def _quality(raw: Decoded, said: Said, seen: Seen) -> dict[str, float]:
-    height, width = raw.frames_THW3.shape[1:3]
-    columns = picture_columns(seen.speaker.face, seen.cropped, (width, height))
+    columns = picture_columns(raw.frames_THW3, seen.speaker.face, seen.cropped)
     columns |= sound_columns(raw.audio, said.alignment.phonemes, raw.difference)
+    timing = report(said.alignment.phonemes, said.keyframes, FPS)
+    columns["keyframe_collisions"] = float(timing.num_collisions)
+    columns["phonemes_under_frame"] = float(timing.num_under_one_frame)
     if len(seen.enhanced.cosines_N):
         columns["upscale_cosine"] = float(seen.enhanced.cosines_N.mean())
+    if seen.enhanced.flicker is not None:
+        columns["upscale_flicker"] = seen.enhanced.flicker
     return {name: round(value, 4) for name, value in columns.items()}
 
 
@@ -113,7 +121,7 @@ def _notes(said: Said, seen: Seen, config: BuildConfig) -> dict[str, str]:
         "align": f"pocketsphinx, {inventory.VERSION}",
         "detector": f"scrfd-500m at {detector.detector_size} px, 2d106det",
         "speaker": seen.speaker.chosen_by,
-        "crop": f"eyes at {config.crop.eyes_at:.2f}, {config.crop.eye_distance:.2f} of the side apart",
+        "crop": describe(config.crop),
         "upscale": seen.enhanced.note,
     }
 

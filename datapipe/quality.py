@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from .crop import STABLE_POINTS, Cropped
-from .faces import LEFT_EYE, NOSE_TIP, RIGHT_EYE, Floats
+from .faces import Floats, Image
 from .media import SAMPLE_RATE
+from .pose import head_angles
 from .records import SILENCE, Phoneme, Seconds
 from .track import FollowedFace, loudness
 
@@ -22,32 +24,64 @@ COLUMNS: dict[str, str] = {
     "exposure": "mean luma of the crop, 0 to 1",
     "clipped_ratio": "part of the crop's pixels that are black or white",
     "snr_db": "level of the loudest tenth of the frames above the quietest tenth, dB; 60 at most",
-    "jitter_px": "mean second difference of the crop window's centre, crop pixels per frame",
+    "jitter_px": "mean second difference of the crop window's corners, crop pixels per frame",
     "head_motion_px": "mean movement of eyes and nose inside the crop, crop pixels per frame",
-    "yaw": "mean sideways offset of the nose tip from the eyes' middle, eye distances; left is negative",
+    "yaw_deg": "mean angle by which the head is turned aside, degrees without sign; 0 faces the camera",
+    "pitch_deg": "the same for looking up or down",
+    "roll_deg": "the same for leaning, in the source picture",
+    "eye_distance_px": "distance between the eyes' centres in the source, pixels, median",
+    "scene_cuts": "hard cuts inside the clip, in the source picture",
+    "held_ratio": "part of the source frames that equal the one before, bit for bit",
     "out_of_frame": "part of the crop's area that lies outside the source picture, mean",
     "av_difference_ms": "length of the sound minus length of the picture before they were cut to fit",
     "align_score": "mean aligner score of the phonemes that are not silence (the aligner's own scale)",
+    "keyframe_collisions": "keyframes that share their frame with the one before",
+    "phonemes_under_frame": "phonemes shorter than one frame, silence included",
     "upscale_cosine": "mean identity cosine before and after super-resolution; only when there was any",
+    "upscale_flicker": "mean change from frame to frame of what super-resolution added, grey levels",
 }
 """Every column that a build can write, with its definition."""
+THUMBNAIL = (32, 18)
+"""Width and height at which frames are compared for cuts."""
+CUT_CHANGE = 8.0
+"""Least mean change of a cut, grey levels; the heads of the sample and of the real clip stay below 3."""
+CUT_RATIO, CUT_WINDOW = 4.0, 6
+"""A cut exceeds what is usual within so many frames by this factor."""
+FLASH = 4
+"""Frames on either side that must not show the same picture."""
 
 
-def picture_columns(face: FollowedFace, cropped: Cropped, source_size: tuple[int, int]) -> dict[str, float]:
-    """Measure face and crop; `source_size` is (width, height) in pixels."""
+def picture_columns(frames_THW3: Image, face: FollowedFace, cropped: Cropped) -> dict[str, float]:
+    """Measure source picture, face and crop."""
+    return _source_columns(frames_THW3, face) | _crop_columns(cropped, frames_THW3.shape[2:0:-1])
+
+
+def _source_columns(frames_THW3: Image, face: FollowedFace) -> dict[str, float]:
+    yaw, pitch, roll = np.abs(head_angles(face.landmarks_TK2)).mean(0)
+    return {
+        "face_px": float(np.median(face.boxes_T4[:, 3] - face.boxes_T4[:, 1])),
+        "eye_distance_px": face.size,
+        "detected_ratio": face.presence,
+        "speaker_motion": face.motion,
+        "yaw_deg": float(yaw),
+        "pitch_deg": float(pitch),
+        "roll_deg": float(roll),
+        "scene_cuts": float(len(scene_cuts(frames_THW3))),
+        "held_ratio": held_ratio(frames_THW3),
+    }
+
+
+def _crop_columns(cropped: Cropped, source_size: tuple[int, ...]) -> dict[str, float]:
+    """Measure the crop; `source_size` is (width, height) in pixels."""
     crops_THW3, matrices_T23 = cropped.frames_THW3, cropped.matrices_T23
     points_TK2 = cropped.landmarks_TK2
     luma_THW = np.stack([cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY) for crop in crops_THW3])
     return {
-        "face_px": float(np.median(face.boxes_T4[:, 3] - face.boxes_T4[:, 1])),
-        "detected_ratio": face.presence,
-        "speaker_motion": face.motion,
         "sharpness": float(np.median([cv2.Laplacian(luma, cv2.CV_64F).var() for luma in luma_THW])),
         "exposure": float(luma_THW.mean() / 255.0),
         "clipped_ratio": float(np.mean((luma_THW <= 3) | (luma_THW >= 252))),
         "jitter_px": jitter_px(matrices_T23, crops_THW3.shape[1]),
         "head_motion_px": _mean_step(points_TK2[:, list(STABLE_POINTS)].mean(1)),
-        "yaw": float(np.mean([_yaw(points) for points in points_TK2])),
         "out_of_frame": float(np.mean([outside(m, crops_THW3.shape[1], source_size) for m in matrices_T23])),
     }
 
@@ -69,20 +103,18 @@ def snr_db(audio: Floats) -> float:
 
 
 def jitter_px(matrices_T23: NDArray[np.float64], size: int) -> float:
-    """Measure how unsteady the crop window is: mean second difference of its centre, crop pixels."""
+    """Measure how unsteady the crop window is: mean second difference of its corners, crop pixels."""
     if len(matrices_T23) < 3:
         return 0.0
-    linear_T22 = matrices_T23[:, :, :2]
-    centre = np.full(2, (size - 1) / 2)
-    look_T2 = np.stack(
-        [np.linalg.solve(a, centre - m[:, 2]) for a, m in zip(linear_T22, matrices_T23, strict=True)]
-    )
+    corners_42 = np.array([[0, 0], [1, 0], [0, 1], [1, 1]]) * float(size) - 0.5
+    linear_T22, shift_T12 = matrices_T23[:, :, :2], matrices_T23[:, None, :, 2]
+    seen_T42 = (corners_42 - shift_T12) @ np.linalg.inv(linear_T22).transpose(0, 2, 1)
     scale = float(np.mean(np.hypot(linear_T22[:, 0, 0], linear_T22[:, 1, 0])))
-    bends_T2 = np.diff(look_T2, 2, axis=0)
-    return float(np.hypot(bends_T2[:, 0], bends_T2[:, 1]).mean() * scale)
+    bends_T42 = np.diff(seen_T42, 2, axis=0)
+    return float(np.hypot(bends_T42[..., 0], bends_T42[..., 1]).mean() * scale)
 
 
-def outside(matrix_23: NDArray[np.float64], size: int, source_size: tuple[int, int]) -> float:
+def outside(matrix_23: NDArray[np.float64], size: int, source_size: tuple[int, ...]) -> float:
     """Measure the part of a crop's area that the source does not cover, on a 16 x 16 grid."""
     ticks = (np.arange(16) + 0.5) / 16 * size - 0.5
     grid_N2 = np.stack(np.meshgrid(ticks, ticks), axis=-1).reshape(-1, 2)
@@ -92,10 +124,33 @@ def outside(matrix_23: NDArray[np.float64], size: int, source_size: tuple[int, i
     return float(np.mean((x < -0.5) | (y < -0.5) | (x > width - 0.5) | (y > height - 0.5)))
 
 
-def _yaw(points_K2: Floats) -> float:
-    left, right = points_K2[LEFT_EYE].mean(0), points_K2[RIGHT_EYE].mean(0)
-    across = right - left
-    return float((points_K2[NOSE_TIP] - (left + right) / 2) @ across / max(float(across @ across), 1e-6))
+def scene_cuts(frames_THW3: Image) -> tuple[int, ...]:
+    """Find the frames that begin another shot.
+
+    A cut is a change of thumbnails that is large, stands out among its neighbours (as PySceneDetect's
+    adaptive detector has it) and lasts: a flash, after which the picture is the same again, is none.
+    """
+    thumbs_TD = np.stack(
+        [cv2.resize(frame, THUMBNAIL, interpolation=cv2.INTER_AREA).ravel() for frame in frames_THW3]
+    ).astype(np.float32)
+    change_T = np.append(0.0, np.abs(np.diff(thumbs_TD, axis=0)).mean(1))
+    return tuple(t for t in range(1, len(change_T)) if _is_cut(thumbs_TD, change_T, t))
+
+
+def held_ratio(frames_THW3: Image) -> float:
+    """Give the part of the frames that equal the one before."""
+    held = [np.array_equal(a, b) for a, b in pairwise(frames_THW3)]
+    return float(np.mean(held)) if held else 0.0
+
+
+def _is_cut(thumbs_TD: Floats, change_T: NDArray[np.float64], t: int) -> bool:
+    around = np.r_[change_T[max(1, t - CUT_WINDOW) : t], change_T[t + 1 : t + 1 + CUT_WINDOW]]
+    usual = float(np.percentile(around, 75)) if len(around) else 0.0
+    if change_T[t] < max(CUT_CHANGE, CUT_RATIO * usual):
+        return False
+    before, after = thumbs_TD[max(0, t - FLASH) : t], thumbs_TD[t : t + FLASH]
+    nearest = np.abs(before[:, None] - after[None]).mean(-1).min()
+    return bool(nearest > 0.5 * change_T[t])
 
 
 def _mean_step(place_T2: Floats) -> float:

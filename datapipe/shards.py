@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +20,8 @@ from numpy.typing import NDArray
 from .files import publish, sha256_of
 from .records import Rejected, Sample, Shard, from_json
 
-MEMBERS = ("video.m4v", "keyframes.m4v", "audio.wave", "landmarks.npy", "meta.json")
+ARRAYS = ("landmarks.npy", "source_landmarks.npy", "matrices.npy", "identity.npy")
+MEMBERS = ("video.m4v", "keyframes.m4v", "audio.wave", *ARRAYS, "meta.json")
 ORIGINAL = "original.m4v"
 SUMS = "sums.json"
 """Only in the cache: sha256 of the other members."""
@@ -40,6 +42,12 @@ class StoredSample:
     """wav: 16 kHz mono PCM."""
     landmarks_TK2: NDArray[np.float32]
     """(num_frames, 106, 2) in pixels of the crop."""
+    source_landmarks_TK2: NDArray[np.float32]
+    """The same in pixels of the source picture, as they were detected."""
+    matrices_T23: NDArray[np.float64]
+    """(num_frames, 2, 3) maps from source pixels to crop pixels."""
+    identity: NDArray[np.float32]
+    """(512,) embedding of the speaker's face, of unit length."""
 
 
 def escape_key(clip_id: str) -> str:
@@ -53,7 +61,7 @@ def unescape_key(key: str) -> str:
     return ESCAPED.sub(lambda match: bytes([int(match[1], 16)]), key.encode("ascii")).decode("utf-8")
 
 
-def npy_bytes(array: NDArray[np.float32]) -> bytes:
+def npy_bytes(array: NDArray[Any]) -> bytes:
     """Serialise an array as .npy."""
     buffer = io.BytesIO()
     np.save(buffer, array, allow_pickle=False)
@@ -101,6 +109,16 @@ def read_samples(folder: Path, split: str | None = None) -> Iterator[StoredSampl
                 yield stored(meta, members)
 
 
+def read_metas(folder: Path) -> Iterator[tuple[str, Sample]]:
+    """Yield (shard name, record) of every sample of a dataset folder; the media are skipped, not read."""
+    for path in sorted(folder.glob("*.tar")):
+        with closing(tarfile.open(path)) as tar:
+            for entry in tar:
+                stream = tar.extractfile(entry) if entry.name.endswith(".meta.json") else None
+                if stream is not None:
+                    yield path.name, from_json(stream.read().decode("utf-8"), Sample)
+
+
 def stored(meta: Sample, members: dict[str, bytes]) -> StoredSample:
     """Gather the members of one sample."""
     return StoredSample(
@@ -108,8 +126,15 @@ def stored(meta: Sample, members: dict[str, bytes]) -> StoredSample:
         video=members["video.m4v"],
         keyframes=members["keyframes.m4v"],
         audio=members["audio.wave"],
-        landmarks_TK2=np.load(io.BytesIO(members["landmarks.npy"]), allow_pickle=False),
+        landmarks_TK2=_array(members["landmarks.npy"]),
+        source_landmarks_TK2=_array(members["source_landmarks.npy"]),
+        matrices_T23=_array(members["matrices.npy"]),
+        identity=_array(members["identity.npy"]),
     )
+
+
+def _array(data: bytes) -> NDArray[Any]:
+    return np.asarray(np.load(io.BytesIO(data), allow_pickle=False))
 
 
 def _add(out: tarfile.TarFile, name: str, data: bytes) -> None:

@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from datapipe import media, shards
+from datapipe.crop import to_crop
 from datapipe.records import Keyframe, Phoneme, Probe, Rejected, Sample, to_json
 
 
@@ -33,6 +34,9 @@ def members(clip_id: str, split: str = "train") -> tuple[str, dict[str, bytes]]:
         "keyframes.m4v": b"k",
         "audio.wave": media.wav_bytes(np.zeros(2560, np.float32)),
         "landmarks.npy": shards.npy_bytes(landmarks),
+        "source_landmarks.npy": shards.npy_bytes(2 * landmarks),
+        "matrices.npy": shards.npy_bytes(np.tile([[0.5, 0, 0], [0, 0.5, 0]], (4, 1, 1))),
+        "identity.npy": shards.npy_bytes(np.eye(1, 512, dtype=np.float32)[0]),
         "meta.json": to_json(meta).encode(),
     }
 
@@ -92,6 +96,9 @@ def test_read_back_by_split(tmp_path: Path) -> None:
     sample = next(iter(shards.read_samples(tmp_path)))
     assert sample.landmarks_TK2.shape == (4, 106, 2) and sample.landmarks_TK2.dtype == np.float32
     assert sample.video == b"v" * 10
+    assert sample.matrices_T23.shape == (4, 2, 3) and sample.matrices_T23.dtype == np.float64
+    assert np.allclose(to_crop(sample.source_landmarks_TK2, sample.matrices_T23), sample.landmarks_TK2)
+    assert sample.identity.shape == (512,) and sample.identity.dtype == np.float32
 
 
 def test_a_folder_without_shards_is_said(tmp_path: Path) -> None:
