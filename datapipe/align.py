@@ -19,7 +19,6 @@ from .media import SAMPLE_RATE
 from .phonemes import Lattice, LatticeWord, mark_stress, to_phones
 from .records import Phoneme, Rejected, Seconds, Transcript, Word
 from .tile import Span, tile
-from .transcribe import check_audible
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,10 +68,9 @@ def align(
 ) -> Alignment:
     """Time every phoneme and word of the transcript, and keep what was missing or foreign.
 
-    `audio` is (N,) at 16 kHz. Raises `Rejected("not_aligned")` when sound and text do not fit,
-    `Rejected("no_speech")` when the text is empty, `Rejected("silent")` when there is no sound.
+    `audio` is (N,) at 16 kHz and audible (`level.check_audible`). Raises `Rejected("not_aligned")` when
+    sound and text do not fit, `Rejected("no_speech")` when the text is empty.
     """
-    check_audible(audio)
     lattice = mark_stress(to_phones(transcript.text, transcript.language))
     model = sphinx.acoustic_model(transcript.language)
     pcm = sphinx.to_pcm(audio, model.rate)

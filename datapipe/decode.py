@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from .faces import Floats, Image
+from .level import SILENCE_DBFS, check_audible
 from .media import FPS, SAMPLE_RATE, read_audio, read_frames
 from .records import Clip, Rejected, Seconds
-from .track import loudness
 
 SAMPLES_PER_FRAME = SAMPLE_RATE // FPS
 
@@ -20,7 +20,7 @@ class DecodeConfig:
 
     shortest: Seconds = 0.4
     """Shorter clips are rejected (too_short)."""
-    silence_dbfs: float = -50.0
+    silence_dbfs: float = SILENCE_DBFS
     """A clip whose loudest 40 ms are below this level is silent."""
     pad: Seconds = 0.25
     """Sound that ends this much before the picture is filled with silence; beyond, the picture is cut."""
@@ -57,7 +57,7 @@ def decode(clip: Clip, config: DecodeConfig = DecodeConfig()) -> Decoded:
         raise Rejected("too_short", f"{clip.id}: {num_frames} frames with sound are not a clip; leave it out")
     fitted = np.zeros(num_frames * SAMPLES_PER_FRAME, np.float32)
     fitted[: min(len(audio), len(fitted))] = audio[: len(fitted)]
-    _check_level(clip, fitted, num_frames, config)
+    check_audible(fitted, config.silence_dbfs)
     return Decoded(frames_THW3=frames[:num_frames], audio=fitted, difference=difference)
 
 
@@ -69,11 +69,3 @@ def _sound(clip: Clip) -> Floats:
     except Rejected as rejected:
         message = f"{clip.id}: {clip.audio.name} cannot be read as sound; copy it again"
         raise Rejected("no_audio", message) from rejected
-
-
-def _check_level(clip: Clip, audio: Floats, num_frames: int, config: DecodeConfig) -> None:
-    loudest = float(loudness(audio, num_frames).max()) - 60.0
-    if loudest < config.silence_dbfs:
-        raise Rejected(
-            "silent", f"{clip.id}: the loudest moment is {loudest:.0f} dBFS; check the sound track"
-        )

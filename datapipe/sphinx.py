@@ -205,7 +205,8 @@ def _teach(decoder: Any, index: int, readings: Sequence[Sounds]) -> str:
 
 def _run(decoder: Any, pcm: bytes) -> None:
     decoder.start_utt()
-    decoder.process_raw(pcm, full_utt=True)
+    if pcm:  # it refuses an empty buffer
+        decoder.process_raw(pcm, full_utt=True)
     decoder.end_utt()
 
 

@@ -32,8 +32,6 @@ class TranscribeConfig:
     """Voiced stretches shorter than this are no speech to the voice detector."""
     least_language_probability: float = 0.5
     """Below it a detected language counts as unknown."""
-    silence_dbfs: float = -55.0
-    """A sound whose loudest 20 ms are below this level is silent."""
 
 
 def transcribe(
@@ -41,9 +39,9 @@ def transcribe(
 ) -> Transcript:
     """Recognise speech with Whisper base; `language` None leaves it to the recogniser.
 
-    `audio` is (N,) at 16 kHz. Raises `Rejected`: silent, no_speech, unknown_language, missing_weight.
+    `audio` is (N,) at 16 kHz and audible (`level.check_audible`). Raises `Rejected`: no_speech,
+    unknown_language, missing_weight.
     """
-    check_audible(audio, config.silence_dbfs)
     known = None if language is None else check_language(language)
     spoken = known or _detect(audio, config)
     segments, _ = _model(config.cpu_threads).transcribe(
@@ -73,24 +71,6 @@ def released(text: str, language: str, words: tuple[Word, ...], duration: Second
         raise Rejected("no_speech", "the released transcript is empty; check the corpus' text file")
     inside = tuple(_cut(word, duration) for word in words if word.start < duration and word.end > 0.0)
     return Transcript(language=check_language(language), text=text.strip(), words=inside, origin="released")
-
-
-def check_audible(audio: NDArray[np.float32], silence_dbfs: float = -55.0) -> None:
-    """Raise `Rejected("silent")` when no 20 ms of the sound reach the level of speech."""
-    level = loudest_dbfs(audio)
-    if level < silence_dbfs:
-        raise Rejected(
-            "silent", f"the sound never exceeds {level:.0f} dBFS; check that the track was recorded"
-        )
-
-
-def loudest_dbfs(audio: NDArray[np.float32], window: int = SAMPLE_RATE // 50) -> float:
-    """Level of the loudest 20 ms in dB relative to full scale; the mean of each window is left out."""
-    if len(audio) < window:
-        return -120.0
-    blocks = audio[: len(audio) // window * window].reshape(-1, window).astype(np.float64)
-    power = float(blocks.var(axis=1).max())
-    return 10 * float(np.log10(max(power, 1e-12)))
 
 
 @cache

@@ -8,10 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datapipe.align import align
+from datapipe.level import check_audible
 from datapipe.media import SAMPLE_RATE
 from datapipe.phonemes import VOWELS, check_language, to_phones
 from datapipe.records import SILENCE, Phoneme, Seconds
-from datapipe.transcribe import check_audible, released, transcribe
+from datapipe.transcribe import released, transcribe
 
 from .voice import say_by_rule
 

@@ -148,11 +148,11 @@ def test_a_transcript_of_something_else_is_rejected(asset: str, language: str, t
     assert caught.value.reason == "not_aligned"
 
 
-@pytest.mark.parametrize("seconds", [0.0, 0.01, 1.0])
-def test_silence_has_its_own_reason(seconds: float) -> None:
+@pytest.mark.parametrize("num_samples", [0, 1, 160])
+def test_sound_without_room_for_a_phone_is_not_aligned(num_samples: int) -> None:
     with pytest.raises(Rejected) as caught:
-        align(np.zeros(int(seconds * SAMPLE_RATE), np.float32), said("hello"))
-    assert caught.value.reason == "silent"
+        align(np.zeros(num_samples, np.float32), said("hello"))
+    assert caught.value.reason == "not_aligned"
 
 
 def test_noise_is_not_aligned() -> None:

@@ -3,7 +3,7 @@ import pytest
 
 from datapipe.media import SAMPLE_RATE, read_audio
 from datapipe.records import Rejected, Word
-from datapipe.transcribe import check_audible, loudest_dbfs, released, transcribe
+from datapipe.transcribe import released, transcribe
 from datapipe.weights import resolve
 
 
@@ -35,15 +35,6 @@ def test_sound_without_words_is_no_speech_and_never_a_hallucination(kind: str) -
     assert caught.value.reason == "no_speech"
 
 
-@pytest.mark.parametrize("level", [0.0, 1e-4])
-def test_silence_is_told_before_any_model_is_loaded(level: float, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("datapipe.transcribe._model", lambda threads: pytest.fail("the model was loaded"))
-    quiet = np.random.default_rng(0).normal(0, level, SAMPLE_RATE).astype(np.float32)
-    with pytest.raises(Rejected, match="dBFS") as caught:
-        transcribe(quiet, None)
-    assert caught.value.reason == "silent"
-
-
 def test_a_language_that_cannot_be_aligned_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     class French:
         def detect_language(self, audio, vad_filter):
@@ -56,14 +47,6 @@ def test_a_language_that_cannot_be_aligned_is_named(monkeypatch: pytest.MonkeyPa
     assert caught.value.reason == "unknown_language"
     with pytest.raises(Rejected, match="`de`"):
         transcribe(tone, "de")
-
-
-def test_the_level_is_that_of_the_loudest_moment_and_ignores_an_offset() -> None:
-    sound = np.full(SAMPLE_RATE, 0.5, np.float32)
-    assert loudest_dbfs(sound) < -100
-    sound[8000:8400] += np.where(np.arange(400) % 2, 0.1, -0.1)
-    assert loudest_dbfs(sound) == pytest.approx(-20, abs=0.2)
-    check_audible(sound)
 
 
 def test_a_released_transcript_keeps_its_words_cut_to_the_clip() -> None:
