@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
 
+from .cuts import scene_cuts
 from .faces import (
     Face,
     FaceConfig,
@@ -29,6 +30,10 @@ from .faces import (
 )
 from .media import FPS, SAMPLE_RATE
 from .records import Box, Rejected
+
+
+REFOUND = 0.1
+"""By this much the cosine must be higher where the place does not speak for the same person."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,6 +122,7 @@ def track_speaker(
             "no_face", f"no face was found in any of the {len(frames_THW3)} frames; check the picture"
         )
     kept = [thread for thread in threads if _is_candidate(thread, len(frames_THW3), config)]
+    kept = [thread for thread in kept if not _is_interrupted(thread, threads, frames_THW3, config)]
     if not kept:
         best = max(len(thread.faces) for thread in threads)
         raise Rejected(
@@ -201,7 +207,7 @@ def _match(
     same = {number: float(threads[number].identity @ vector) for number in free}
     place_agrees = recent and overlaps[near] >= config.min_overlap
     chosen = near if place_agrees and same[near] >= config.min_cosine else max(free, key=lambda n: same[n])
-    if same[chosen] < (config.min_cosine if chosen == near and place_agrees else config.min_cosine + 0.1):
+    if same[chosen] < config.min_cosine + (0.0 if chosen == near and place_agrees else REFOUND):
         return None
     blend = threads[chosen].identity * 0.8 + vector * 0.2
     identity = (blend / np.linalg.norm(blend)).astype(np.float32)
@@ -219,14 +225,53 @@ def _is_candidate(thread: _Thread, num_frames: int, config: TrackConfig) -> bool
     return len(thread.faces) >= config.min_presence * num_frames and longest_gap <= config.max_gap
 
 
+def _is_interrupted(
+    thread: _Thread, threads: Sequence[_Thread], frames_THW3: Image, config: TrackConfig
+) -> bool:
+    """Tell whether frames without the face show something else: another shot, or another person there."""
+    unseen = np.setdiff1d(np.arange(len(frames_THW3)), list(thread.faces))
+    if not len(unseen):
+        return False
+    if any(cut in unseen or cut - 1 in unseen for cut in scene_cuts(frames_THW3)):
+        return True
+    boxes_T4 = _fill(thread, len(frames_THW3))
+    return any(
+        _is_covered(thread, other, boxes_T4, frames_THW3, config) for other in threads if other is not thread
+    )
+
+
+def _is_covered(
+    thread: _Thread,
+    other: _Thread,
+    boxes_T4: NDArray[np.float64],
+    frames_THW3: Image,
+    config: TrackConfig,
+) -> bool:
+    """Tell whether another person is where the face would be; a face that was lost and found again is not."""
+    here = [
+        index
+        for index, face in other.faces.items()
+        if index not in thread.faces and overlap(_box(boxes_T4[index]), face.box) >= config.min_overlap
+    ]
+    same = [
+        float(thread.identity @ embed(frames_THW3[index], other.faces[index], config.detector))
+        for index in here
+    ]
+    return bool(same) and max(same) < config.min_cosine + REFOUND
+
+
+def _fill(thread: _Thread, num_frames: int) -> NDArray[np.float64]:
+    """Interpolate the boxes of a face over the frames without it: (T, 4)."""
+    seen = sorted(thread.faces)
+    known_N4 = np.array([thread.faces[index].box for index in seen])
+    return np.stack([np.interp(np.arange(num_frames), seen, known_N4[:, side]) for side in range(4)], axis=1)
+
+
 def _complete(thread: _Thread, frames_THW3: Image, face_config: FaceConfig) -> FollowedFace:
     """Fill the gaps, steady the boxes, and locate the landmarks of every frame."""
     seen = sorted(thread.faces)
-    every = np.arange(len(frames_THW3))
-    known_N4 = np.array([thread.faces[index].box for index in seen])
-    boxes_T4 = np.stack([np.interp(every, seen, known_N4[:, side]) for side in range(4)], axis=1)
-    boxes_T4 = gaussian_filter1d(boxes_T4, 1.5, axis=0, mode="nearest")
-    scores_T = np.zeros(len(every), np.float32)
+    boxes_T4 = gaussian_filter1d(_fill(thread, len(frames_THW3)), 1.5, axis=0, mode="nearest")
+    scores_T = np.zeros(len(frames_THW3), np.float32)
     scores_T[seen] = [thread.faces[index].score for index in seen]
     points = [
         landmarks_in_box(frame, _box(box), face_config)
