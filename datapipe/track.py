@@ -31,7 +31,6 @@ from .faces import (
 from .media import FPS, SAMPLE_RATE
 from .records import Box, Rejected
 
-
 REFOUND = 0.1
 """By this much the cosine must be higher where the place does not speak for the same person."""
 
