@@ -13,6 +13,7 @@ from .crop import Cropped, describe
 from .decode import Decoded
 from .faces import Image
 from .files import hash_once
+from .fingerprint import fingerprint
 from .keyframes import report
 from .media import FPS, wav_bytes, write_video
 from .quality import picture_columns, sound_columns
@@ -73,6 +74,8 @@ def pack(clip: Clip, facts: Probe, raw: Decoded, said: Said, seen: Seen, config:
         words=said.alignment.words,
         consent=clip.consent,
         day=clip.day,
+        official_split=clip.split or "",
+        fingerprint=fingerprint(raw.audio),
     )
     return Packed(meta=meta, members=_members(meta, raw, seen))
 
