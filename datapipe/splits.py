@@ -19,13 +19,12 @@ from typing import Any, Literal
 from .files import write_text
 from .people import SAME_FACE, gather_people, label_of, person_of
 from .records import Rejected, to_dict
+from .sources.cmlr import UNSEEN_SPEAKERS
 
 FILE = "splits.json"
 NAMES = ("train", "val", "test")
 UNLISTED = "unlisted"
 """The split of clips that a published split file does not name."""
-UNSEEN_SPEAKERS = ("s2", "s6")
-"""CMLR's speakers that public code holds out as unseen."""
 Row = Mapping[str, Any]
 
 
