@@ -69,7 +69,7 @@ def pack(clip: Clip, facts: Probe, raw: Decoded, said: Said, seen: Seen, config:
         keyframes=said.keyframes,
         probe=facts,
         quality=_quality(raw, said, seen),
-        notes=_notes(said, seen, config),
+        notes=_notes(said, seen, config) | {"decode": raw.note},
         lineage=_lineage(clip),
         words=said.alignment.words,
         consent=clip.consent,

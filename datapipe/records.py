@@ -48,7 +48,7 @@ class Rejected(Exception):
 
 REASONS: dict[str, str] = {
     "not_a_video": "the file cannot be opened as a video",
-    "truncated": "the file ends before its frames do",
+    "truncated": "frames or sound that the file announces are missing or damaged",
     "no_video_stream": "the file has no picture",
     "no_audio": "there is no audio track and no separate sound file",
     "silent": "the sound is below the level of speech throughout",
@@ -202,7 +202,7 @@ class Sample:
     quality: dict[str, float]
     """Columns to filter by at export; names in docs/shard-format.md."""
     notes: dict[str, str]
-    """Backends and choices in words: asr, align, detector, speaker, crop, upscale."""
+    """Backends and choices in words: decode, asr, align, detector, speaker, crop, upscale."""
     lineage: dict[str, str]
     """Source file names (never absolute paths), their sha256, and the span taken from them."""
     words: tuple[Word, ...] = ()

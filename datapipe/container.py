@@ -1,0 +1,179 @@
+"""Open a media file that may be anything at all, and say in one sentence why it cannot be used.
+
+Nothing is read but plain files in the containers of `FORMATS`: a playlist that calls itself a video opens
+no further file and no connection. Which track is taken: the first picture that is no cover art, and the
+first sound that can be decoded.
+"""
+
+from __future__ import annotations
+
+import io
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import av
+import av.error
+import av.stream
+
+from .records import Rejected, Seconds, printable
+
+FORMATS = (
+    "mov,matroska,avi,mpegts,mpeg,mpegvideo,flv,asf,mxf,nut,ivf,dv,rm,yuv4mpegpipe,h264,hevc,m4v,ogg,"
+    "wav,w64,aiff,caf,au,mp3,flac,aac,ac3,amr"
+)
+"""FFmpeg's names of the containers that are opened."""
+MAX_PIXELS = 1 << 26
+"""A picture that declares more (8K has half of it) is refused before memory is taken for it."""
+SAMPLE_RATES = (1_000, 768_000)
+MAX_CHANNELS = 64
+
+Source = Path | bytes
+
+
+def name_of(source: Source) -> str:
+    """Name a file in a message."""
+    return printable(source.name) if isinstance(source, Path) else "the video"
+
+
+def check_file(path: Path) -> None:
+    """Refuse what is no plain file before anything is opened: reading a pipe would wait for ever.
+
+    Raises `Rejected`: missing_file (absent, out of reach, a link that leads nowhere), not_a_video.
+    """
+    try:
+        kind = path.stat().st_mode
+    except (OSError, ValueError) as error:
+        why = (getattr(error, "strerror", None) or "no such name").lower()
+        raise Rejected("missing_file", f"{name_of(path)} is not there ({why}); check the path") from error
+    if not stat.S_ISREG(kind):
+        raise Rejected("not_a_video", f"{name_of(path)} is a folder or a device, not a file; take it away")
+
+
+@contextmanager
+def opened(source: Source) -> Iterator[Any]:
+    """Open for reading; whatever FFmpeg answers, then or later in the body, becomes a `Rejected`."""
+    if isinstance(source, Path):
+        check_file(source)
+    options = {"format_whitelist": FORMATS, "protocol_whitelist": "file", "max_pixels": str(MAX_PIXELS)}
+    place = io.BytesIO(source) if isinstance(source, bytes) else f"file:{source}"
+    is_open = False
+    try:
+        with av.open(place, options=options, metadata_errors="replace") as container:
+            is_open = True
+            for stream in (*container.streams.video, *container.streams.audio):
+                _prepare(stream)
+            yield container
+    except (av.error.FFmpegError, MemoryError) as error:
+        raise _refusal(source, error, is_open) from error
+
+
+def video_stream(container: Any, name: str) -> Any:
+    """Take the first picture that is no cover art.
+
+    Raises `Rejected`: not_a_video, no_video_stream (sound alone, or a format unknown here), too_large.
+    """
+    streams = [each for each in container.streams.video if not _is_cover(each)]
+    if not streams and not container.streams.audio:
+        raise Rejected(
+            "not_a_video", f"{name} holds neither picture nor sound; take it away or copy it again"
+        )
+    if not streams:
+        raise Rejected("no_video_stream", f"{name} has no picture; only its sound could be used")
+    known = [each for each in streams if each.codec_context is not None]
+    if not known:
+        raise Rejected("no_video_stream", f"{name} has a picture in an unknown format; convert it to H.264")
+    width, height = known[0].codec_context.width, known[0].codec_context.height
+    if width * height > MAX_PIXELS:
+        raise Rejected("too_large", f"{name} declares pictures of {width}x{height} pixels; scale it down")
+    return known[0]
+
+
+def audio_stream(container: Any, name: str) -> Any:
+    """Take the first sound that can be decoded. Raises `Rejected("no_audio")`."""
+    if not container.streams.audio:
+        raise Rejected("no_audio", f"{name} has no audio track; give a sound file or leave it out")
+    known = [each for each in container.streams.audio if each.codec_context is not None]
+    if not known:
+        raise Rejected("no_audio", f"{name} has sound in an unknown format; convert it to AAC or WAV")
+    rate, channels = known[0].codec_context.sample_rate, known[0].codec_context.channels
+    if not SAMPLE_RATES[0] <= rate <= SAMPLE_RATES[1] or not 1 <= channels <= MAX_CHANNELS:
+        raise Rejected("no_audio", f"{name} declares {channels} channels at {rate} Hz; copy it again")
+    return known[0]
+
+
+def origin(container: Any) -> Seconds:
+    """When the picture begins on the container's clock; the sound, when there is no picture."""
+    pictures = [each for each in container.streams.video if not _is_cover(each)]
+    for stream in (*pictures, *container.streams.audio):
+        return float(stream.start_time or 0) * float(stream.time_base or 0)
+    return 0.0
+
+
+def duration(container: Any, video: Any) -> Seconds:
+    """How long the picture is, by its own account or else the container's; 0 when neither says."""
+    if video.duration and video.duration > 0:
+        return int(video.duration) * float(video.time_base)
+    return max(0.0, int(container.duration or 0) / int(av.time_base))
+
+
+def scanned_duration(source: Source) -> Seconds:
+    """How long the picture really is, by its packets: reads the file through, decodes nothing."""
+    with opened(source) as container:
+        video = video_stream(container, name_of(source))
+        ends = [
+            (packet.pts + (packet.duration or 0)) * video.time_base
+            for packet in packets(container, video)
+            if packet.pts is not None
+        ]
+        return float(max(ends, default=0)) - origin(container)
+
+
+def packets(container: Any, stream: Any) -> Iterator[Any]:
+    """Yield a stream's packets as far as the container can be followed; the last one is empty."""
+    try:
+        yield from container.demux(stream)
+    except av.error.FFmpegError:
+        return
+
+
+def seek(container: Any, stream: Any, time: Seconds) -> None:
+    """Go to the keyframe before `time` of the container's clock; one that cannot be sought stays."""
+    try:
+        container.seek(int(time / stream.time_base), stream=stream)
+    except (av.error.FFmpegError, OverflowError):
+        return
+
+
+def _prepare(stream: Any) -> None:
+    if stream.codec_context is not None:
+        stream.codec_context.thread_count = 1
+        stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
+
+
+def _is_cover(stream: Any) -> bool:
+    return bool(stream.disposition & av.stream.Disposition.attached_pic)
+
+
+def _refusal(source: Source, error: Exception, is_open: bool) -> Rejected:
+    name, why = name_of(source), getattr(error, "strerror", None) or str(error)
+    if isinstance(error, MemoryError):
+        return Rejected("too_large", f"{name} asks for more memory than there is; scale it down")
+    if isinstance(error, (FileNotFoundError, PermissionError)):
+        return Rejected("missing_file", f"{name} cannot be read ({why}); check path and permissions")
+    if not is_open and _begins_as_mp4(source):
+        return Rejected("truncated", f"{name} begins as an MP4 but its index is cut off; copy it again")
+    return Rejected("not_a_video", f"{name} cannot be read as a video or sound ({why}); copy it again")
+
+
+def _begins_as_mp4(source: Source) -> bool:
+    """Tell an MP4 that lost its end, where players keep the index, from a file that never was a video."""
+    if isinstance(source, bytes):
+        return source[4:8] == b"ftyp"
+    try:
+        with source.open("rb") as stream:
+            return stream.read(8)[4:] == b"ftyp"
+    except OSError:
+        return False
