@@ -15,11 +15,12 @@ from typing import Any
 
 from datapipe.console import track
 from datapipe.files import sha256_of
+from datapipe.machine import usable_cores
 from datapipe.records import Rejected
 
 from .cases import pair_up
 from .features import Store, open_footage
-from .machine import usable_cores, use_one_thread
+from .machine import use_one_thread
 from .metrics import Metric
 from .records import GROUND_TRUTH, Case, Run, System
 from .scoring import failed_states, make_run, measure, unmeasured

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from datapipe.machine import usable_cores
 from datapipe.records import Rejected
 from datapipe.weights import lookup, resolve
 
 from .features import Store
 from .intervals import mean_estimate
-from .machine import environment, usable_cores
+from .machine import environment
 from .metrics import Metric, Pair
 from .records import GROUND_TRUTH, Difference, Run, Score, System, SystemRun
 from .states import Values
