@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import tyro
 
@@ -16,6 +16,7 @@ from .records import Rejected, to_dict
 
 ArgumentsT = TypeVar("ArgumentsT")
 Command = Callable[[list[str], str], int]
+Where = Annotated[tuple[str, ...], tyro.conf.UseAppendAction]
 EXAMPLES = """examples:
   avatarsync data sample raw
   avatarsync data doctor --source cmlr --root raw/cmlr
@@ -50,31 +51,58 @@ class ShardsArguments:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StatsArguments:
+    """Count a dataset and show the spread of its quality columns."""
+
+    shards: Path
+    """Folder that `build` wrote."""
+    where: Where = ()
+    """Only samples that meet this: "quality.face_px >= 80", "abs(COLUMN) < 3", "split == val". Repeat it."""
+    yield_: Annotated[str | None, tyro.conf.arg(name="yield")] = None
+    """Quality column: show what each threshold on it would leave."""
+    plot: Path | None = None
+    """Draw what thresholds on every column would leave, as .png, .svg or .pdf."""
+    phonemes: bool = False
+    """Count phonemes by length and keyframes that collide too; reads the shards."""
+    json: bool = False
+    """Write everything to stdout as JSON."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PreviewArguments:
-    """Draw samples: keyframes with their phonemes over the sound's wave."""
+    """Draw samples: keyframes with their phonemes over the sound's wave; a page has rejects and curves."""
 
     shards: Path
     """Folder that `build` wrote."""
     out: Path
     """A .png, or an .html page with sound."""
+    where: Where = ()
+    """Only samples that meet this: "quality.face_px >= 80", "abs(COLUMN) < 3", "speaker != s2". Repeat it."""
     split: str | None = None
     """Only this split."""
     key: str | None = None
     """Only this sample."""
     count: int = 12
-    """At most so many."""
+    """At most so many, at even distances."""
+    worst: int = 4
+    """On a page, so many of the worst samples by every quality column."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExportArguments:
-    """Take samples out as KEY.mp4 (with sound), KEY.png (frame 0), KEY.wav and KEY.json."""
+    """Take samples out as files: one set per sample, or Parquet for Hugging Face `datasets`."""
 
     shards: Path
     """Folder that `build` wrote."""
     out: Path
     """Folder for the files."""
+    format: Literal["cases", "hf"] = "cases"
+    """cases: KEY.mp4 (with sound), KEY.png (frame 0), KEY.wav and KEY.json of every sample, beside what the
+    folder holds. hf: data/SPLIT-*.parquet and a card, for `load_dataset`; replaces an earlier export only."""
     split: str | None = None
     """Only this split; left out, all."""
+    where: Where = ()
+    """Only samples that meet this: "quality.face_px >= 80", "abs(COLUMN) < 3", "speaker != s2". Repeat it."""
     limit: int | None = None
     """At most so many."""
 
@@ -160,35 +188,55 @@ def verify(argv: list[str], prog: str) -> int:
 
 
 def stats(argv: list[str], prog: str) -> int:
-    """Show counts and the spread of the quality columns."""
+    """Show counts, quality columns and what thresholds would leave."""
+    from . import stats as of
     from .manifest import read_manifest
-    from .stats import read_metas, summarise, table
+    from .where import select
 
-    arguments = _read(ShardsArguments, argv, prog)
+    arguments = _read(StatsArguments, argv, prog)
     manifest = read_manifest(arguments.shards)
-    facts = summarise(read_metas(arguments.shards))
-    facts |= {"rejected": manifest.rejected, "failed": manifest.failed}
-    emit(json.dumps(facts, ensure_ascii=False, sort_keys=True) if arguments.json else table(facts))
+    selection = select(of.read_rows(arguments.shards), arguments.where)
+    if arguments.where:
+        say(selection.sentence())
+    rows = selection.rows
+    facts = of.summarise(rows) | {"rejected": manifest.rejected, "failed": manifest.failed}
+    curves = of.yield_curves(rows, arguments.yield_)
+    spoken = of.spoken(of.metas_of(arguments.shards, rows)) if arguments.phonemes else {}
+    if arguments.plot is not None:
+        from .charts import plot_curves
+
+        plot_curves(curves, arguments.plot)
+        say(f"drawn: {arguments.plot}")
+    if arguments.json:
+        facts |= {"yields": to_dict(curves), "phonemes": to_dict(spoken)}
+        emit(json.dumps(facts, ensure_ascii=False, sort_keys=True))
+    else:
+        emit(of.curve_table(curves[0]) if arguments.yield_ else of.table(facts) + of.spoken_table(spoken))
     return DONE
 
 
 def preview(argv: list[str], prog: str) -> int:
     """Draw a contact sheet or a page."""
-    from .preview import write_preview
+    from .export import Choice
+    from .preview import PreviewConfig, write_preview
 
     arguments = _read(PreviewArguments, argv, prog)
-    shown = write_preview(arguments.shards, arguments.out, arguments.split, arguments.count, arguments.key)
+    only = () if arguments.key is None else (f'key == "{arguments.key}"',)
+    choice = Choice(split=arguments.split, where=(*arguments.where, *only))
+    config = PreviewConfig(count=arguments.count, worst=arguments.worst)
+    shown = write_preview(arguments.shards, arguments.out, choice, config)
     say(f"{shown} samples")
     emit(str(arguments.out))
     return DONE
 
 
 def export(argv: list[str], prog: str) -> int:
-    """Take samples out as plain files."""
-    from .export import export_cases
+    """Take samples out as plain files or as Parquet."""
+    from .export import EXPORTS, Choice
 
     arguments = _read(ExportArguments, argv, prog)
-    keys = export_cases(arguments.shards, arguments.split, arguments.out, arguments.limit)
+    choice = Choice(split=arguments.split, where=arguments.where, limit=arguments.limit)
+    keys = EXPORTS[arguments.format](arguments.shards, arguments.out, choice)
     say(f"{len(keys)} samples")
     emit(str(arguments.out))
     return DONE

@@ -11,17 +11,15 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 
 from .files import write_text
+from .leakage import Leakage
 from .quality import COLUMNS
 from .records import REASONS, Manifest
 from .stats import BETTER, counted, frame_of, summarise
-
-if TYPE_CHECKING:
-    from .leakage import Leakage
 
 FILE = "README.md"
 MOST_SPEAKERS = 40
@@ -77,19 +75,21 @@ def write_card(
     folder: Path, manifest: Manifest, rows: Sequence[Mapping[str, Any]], leakage: Leakage | None = None
 ) -> None:
     """Write the card of a dataset folder; `rows` are those of its table."""
-    write_text(folder / FILE, data_card(manifest, frame_of(rows), leakage, files={"train": "*.tar"}))
+    said = "" if leakage is None else leakage.sentence()
+    write_text(folder / FILE, data_card(manifest, frame_of(rows), said, files={"train": "*.tar"}))
 
 
 def data_card(
     manifest: Manifest,
     rows: pd.DataFrame,
-    leakage: Leakage | None = None,
+    leakage: str = "",
     *,
     files: Mapping[str, str],
     filters: Sequence[str] = (),
 ) -> str:
     """Compose the card of these rows.
 
+    `leakage` is the sentence of what the dataset's splits share.
     `files` are the paths of each split as `datasets` shall load them; `filters` are the conditions by which
     the rows were chosen out of the dataset.
     """
@@ -100,7 +100,7 @@ def data_card(
         _making(manifest),
         _quality(rows),
         _rejects(manifest),
-        _splits(leakage),
+        _splits(leakage, filters),
         _terms(rows),
         _citation(rows),
     )
@@ -225,10 +225,11 @@ def _rejects(manifest: Manifest) -> str:
     return "\n".join([*lines, "\n`ledger.jsonl` has the sentence for each clip.\n"])
 
 
-def _splits(leakage: Leakage | None) -> str:
-    if leakage is None:
+def _splits(leakage: str, filters: Sequence[str]) -> str:
+    if not leakage:
         return ""
-    return f"## What the splits share\n\n{markdown(leakage.sentence())}\n"
+    whole = " (measured before these samples were chosen)" if filters else ""
+    return f"## What the splits share\n\n{markdown(leakage)}{whole}.\n"
 
 
 def _terms(rows: pd.DataFrame) -> str:

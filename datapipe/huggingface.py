@@ -26,6 +26,7 @@ from pandas.api.types import is_float_dtype, is_integer_dtype
 from .card import data_card
 from .export import Choice, choose, read_chosen
 from .files import publish, write_text
+from .leakage import leakage_sentence
 from .manifest import read_manifest
 from .media import SAMPLE_RATE
 from .records import Manifest, Rejected, to_dict
@@ -249,4 +250,6 @@ def _write_card(shards: Path, out: Path, rows: pd.DataFrame, manifest: Manifest,
     files = {
         split or "unsplit": f"data/{split or 'unsplit'}-*.parquet" for split in sorted(set(rows["split"]))
     }
-    write_text(out / "README.md", data_card(manifest, rows, files=files, filters=choice.where))
+    said = leakage_sentence(shards)
+    filters = choice.where if choice.limit is None else (*choice.where, f"the first {choice.limit}")
+    write_text(out / "README.md", data_card(manifest, rows, said, files=files, filters=filters))
