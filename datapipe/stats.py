@@ -41,7 +41,6 @@ BETTER: dict[str, Better] = {
     "yaw_deg": "lower",
     "pitch_deg": "lower",
     "roll_deg": "lower",
-    "yaw": "small",
     "scene_cuts": "lower",
     "held_ratio": "lower",
     "sharpness": "higher",
