@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import ParamSpec, Protocol, TypeVar
 
+from .agreement import agree
 from .align import align
 from .config import BuildConfig
 from .crop import crop_face
@@ -45,12 +46,13 @@ def flow(clip: Clip, config: BuildConfig, call: Call = run_here) -> Packed:
     raw = call(decode, clip, config.decode)
     transcript = call(understand, clip, raw.audio, config.transcribe)
     alignment = call(align, raw.audio, transcript, config.align)
+    agreement = call(agree, clip, transcript, alignment, raw.audio, config.transcribe)
     speaker = call(track_speaker, raw.frames_THW3, raw.audio, raw.crop_hint, config.track)
     cropped = call(crop_face, raw.frames_THW3, speaker.face.landmarks_TK2, config.crop)
     opening_T = openings(cropped.landmarks_TK2)
     keyframes = call(choose_keyframes, alignment.phonemes, len(opening_T), config.keyframes, opening_T)
     plain = call(gather, raw.frames_THW3, cropped, keyframes, config.upscale)
     enhanced = call(enhance, plain, config.upscale)
-    said = Said(transcript=transcript, alignment=alignment, keyframes=keyframes)
+    said = Said(transcript=transcript, alignment=alignment, keyframes=keyframes, agreement=agreement)
     seen = Seen(speaker=speaker, cropped=cropped, enhanced=enhanced)
     return call(pack, clip, facts, raw, said, seen, config)

@@ -30,6 +30,8 @@ class Said:
     transcript: Transcript
     alignment: Alignment
     keyframes: tuple[Keyframe, ...]
+    agreement: dict[str, float]
+    """Columns of `agreement.agree`: how far the corpus' own truth and ours are apart."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -106,7 +108,7 @@ def _mp4(frames_THW3: Image, keyframes_only: bool = False) -> bytes:
 
 def _quality(raw: Decoded, said: Said, seen: Seen) -> dict[str, float]:
     columns = picture_columns(raw.frames_THW3, seen.speaker.face, seen.cropped)
-    columns |= sound_columns(raw.audio, said.alignment.phonemes, raw.difference)
+    columns |= sound_columns(raw.audio, said.alignment, raw.difference) | said.agreement
     timing = report(said.alignment.phonemes, said.keyframes, FPS)
     columns["keyframe_collisions"] = float(timing.num_collisions)
     columns["phonemes_under_frame"] = float(timing.num_under_one_frame)

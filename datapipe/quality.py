@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from itertools import pairwise
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from .align import Alignment
 from .crop import STABLE_POINTS, Cropped
 from .cuts import scene_cuts
 from .faces import Floats, Image
 from .media import SAMPLE_RATE
 from .pose import head_angles
-from .records import SILENCE, Phoneme, Seconds
+from .records import SILENCE, Seconds
 from .track import FollowedFace, loudness
 
 COLUMNS: dict[str, str] = {
@@ -36,6 +36,14 @@ COLUMNS: dict[str, str] = {
     "out_of_frame": "part of the crop's area that lies outside the source picture, mean",
     "av_difference_ms": "length of the sound minus length of the picture before they were cut to fit",
     "align_score": "mean aligner score of the phonemes that are not silence (the aligner's own scale)",
+    "foreign_ratio": "part of the phonemes said that the transcript does not explain",
+    "missing_ratio": "part of the transcript's words (Mandarin: syllables) that are not in the sound",
+    "guessed_ratio": "part of the transcript's words that no dictionary has, said by rule; English only",
+    "boundary_error_ms": "released word starts and ends against ours, absolute, median over the clip's",
+    "boundary_error_p95_ms": "the same, 95th percentile",
+    "boundary_coverage": "part of the released starts and ends that are a start or end of ours too",
+    "cer": "characters that the recogniser gets wrong, over those of the released transcript; Mandarin",
+    "wer": "the same in words; English; both only when the released transcripts are checked",
     "keyframe_collisions": "keyframes that share their frame with the one before",
     "phonemes_under_frame": "phonemes shorter than one frame, silence included",
     "upscale_cosine": "mean identity cosine before and after super-resolution; only when there was any",
@@ -79,13 +87,17 @@ def _crop_columns(cropped: Cropped, source_size: tuple[int, ...]) -> dict[str, f
     }
 
 
-def sound_columns(audio: Floats, phonemes: Sequence[Phoneme], difference: Seconds) -> dict[str, float]:
+def sound_columns(audio: Floats, alignment: Alignment, difference: Seconds) -> dict[str, float]:
     """Measure the sound and how well the transcript sits on it."""
-    spoken = [phoneme.score for phoneme in phonemes if phoneme.symbol != SILENCE]
+    spoken = [phoneme.score for phoneme in alignment.phonemes if phoneme.symbol != SILENCE]
+    num_words = max(1, len(alignment.words) + len(alignment.missing))
     return {
         "snr_db": snr_db(audio),
         "av_difference_ms": 1000.0 * difference,
         "align_score": float(np.mean(spoken)) if spoken else 0.0,
+        "foreign_ratio": min(1.0, alignment.num_foreign / max(1, len(spoken))),
+        "missing_ratio": len(alignment.missing) / num_words,
+        "guessed_ratio": len(alignment.guessed) / num_words,
     }
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .media import SAMPLE_RATE
+from .normalise import simplify_words, spell_words
 from .phonemes import check_language
 from .records import Language, Rejected, Seconds, Transcript, Word
 from .weights import resolve
@@ -17,7 +19,7 @@ from .weights import resolve
 WEIGHTS = ("whisper-base/model", "whisper-base/config", "whisper-base/tokenizer", "whisper-base/vocabulary")
 _SIMPLIFIED_PROMPT = "以下是普通话的句子。"
 """Whisper flips between traditional and simplified characters at random; a simplified sentence before the
-sound biases it to the latter."""
+sound biases it to the latter, and what is left is converted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +34,12 @@ class TranscribeConfig:
     """Voiced stretches shorter than this are no speech to the voice detector."""
     least_language_probability: float = 0.5
     """Below it a detected language counts as unknown."""
+    most_compressible: float = 2.4
+    """A text that zlib shrinks by more than this repeats itself (Whisper's own limit)."""
+    longest_repeat: int = 4
+    """Tokens that may come twice when a repetitive text is decoded again."""
+    check_released: bool = False
+    """Recognise clips with a released transcript too, and report how far the two are apart (cer, wer)."""
 
 
 def transcribe(
@@ -39,27 +47,54 @@ def transcribe(
 ) -> Transcript:
     """Recognise speech with Whisper base; `language` None leaves it to the recogniser.
 
-    `audio` is (N,) at 16 kHz and audible (`level.check_audible`). Raises `Rejected`: no_speech,
-    unknown_language, missing_weight.
+    `audio` is (N,) at 16 kHz and audible (`level.check_audible`). The text is normalised: simplified
+    characters, numbers spelled out. Raises `Rejected`: no_speech, unknown_language, missing_weight.
     """
     known = None if language is None else check_language(language)
     spoken = known or _detect(audio, config)
+    segments = _recognise(audio, spoken, config)
+    heard = [word for segment in segments for word in _words(segment, len(audio) / SAMPLE_RATE)]
+    words = spell_words(simplify_words(heard) if spoken == "zh" else heard, spoken)
+    text = " ".join("".join(word.text for word in words).split())
+    if not any(char.isalnum() for char in text):
+        raise Rejected("no_speech", "no words were recognised in the sound; check that somebody speaks")
+    stripped = tuple(replace(word, text=word.text.strip()) for word in words)
+    return Transcript(language=spoken, text=text, words=stripped, origin="faster-whisper base")
+
+
+def _recognise(audio: NDArray[np.float32], language: Language, config: TranscribeConfig) -> list[Any]:
+    """Decode by beam search, never by sampling, so that a clip always gives the same words.
+
+    Where the recogniser repeats itself it decodes once more with repeats forbidden, and what repeats even
+    then is left out.
+    """
+    segments = _decode(audio, language, config)
+    if _repetitive(segments, config):
+        segments = _decode(audio, language, config, no_repeat_ngram_size=config.longest_repeat)
+    return [each for each in segments if not _repetitive([each], config)]
+
+
+def _repetitive(segments: Sequence[Any], config: TranscribeConfig) -> bool:
+    return any(segment.compression_ratio > config.most_compressible for segment in segments)
+
+
+def _decode(
+    audio: NDArray[np.float32], language: Language, config: TranscribeConfig, **limits: int
+) -> list[Any]:
+    """Run the recogniser behind its voice detector; what it takes for silence itself it leaves out."""
     segments, _ = _model(config.cpu_threads).transcribe(
         audio,
-        language=spoken,
+        language=language,
         beam_size=config.beam_size,
+        temperature=0.0,
         word_timestamps=True,
         vad_filter=True,
         vad_parameters={"min_speech_duration_ms": config.shortest_speech_ms},
         condition_on_previous_text=False,
-        initial_prompt=_SIMPLIFIED_PROMPT if spoken == "zh" else None,
+        initial_prompt=_SIMPLIFIED_PROMPT if language == "zh" else None,
+        **limits,
     )
-    words = tuple(word for segment in segments for word in _words(segment, len(audio) / SAMPLE_RATE))
-    text = "".join(word.text for word in words).strip()
-    if not any(char.isalnum() for char in text):
-        raise Rejected("no_speech", "no words were recognised in the sound; check that somebody speaks")
-    stripped = tuple(_stripped(word) for word in words)
-    return Transcript(language=spoken, text=text, words=stripped, origin="faster-whisper base")
+    return list(segments)
 
 
 def released(text: str, language: str, words: tuple[Word, ...], duration: Seconds) -> Transcript:
@@ -104,10 +139,6 @@ def _words(segment: Any, duration: Seconds) -> list[Word]:
         for word in spoken
         for at in [max(0.0, float(word.start))]
     ]
-
-
-def _stripped(word: Word) -> Word:
-    return Word(text=word.text.strip(), start=word.start, end=word.end, score=word.score)
 
 
 def _cut(word: Word, duration: Seconds) -> Word:

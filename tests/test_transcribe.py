@@ -1,3 +1,6 @@
+from types import SimpleNamespace
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -63,4 +66,67 @@ def test_a_released_transcript_keeps_its_words_cut_to_the_clip() -> None:
 def test_an_empty_released_transcript_is_no_speech() -> None:
     with pytest.raises(Rejected) as caught:
         released("。 ", "zh", (), 1.0)
+    assert caught.value.reason == "no_speech"
+
+
+class Heard:
+    """A recogniser that says what it is told; `loops` is said unless repeats are forbidden."""
+
+    def __init__(self, said: list[str], loops: list[str] | None = None) -> None:
+        self.said, self.loops = said, loops
+        self.asked: list[dict[str, Any]] = []
+
+    def transcribe(self, audio, **options):
+        self.asked.append(options)
+        repeating = self.loops is not None and "no_repeat_ngram_size" not in options
+        return iter([segment(self.loops if repeating else self.said, 3.0 if repeating else 1.0)]), None
+
+
+def segment(texts: list[str], compression_ratio: float) -> SimpleNamespace:
+    words = [
+        SimpleNamespace(word=text, start=i / 10, end=(i + 1) / 10, probability=0.9)
+        for i, text in enumerate(texts)
+    ]
+    return SimpleNamespace(words=words, compression_ratio=compression_ratio)
+
+
+def heard(monkeypatch: pytest.MonkeyPatch, recogniser: Heard, language: str):
+    monkeypatch.setattr("datapipe.transcribe._model", lambda threads: recogniser)
+    return transcribe(np.zeros(2 * SAMPLE_RATE, np.float32), language)
+
+
+def test_what_is_recognised_arrives_simplified_with_its_numbers_spelled(monkeypatch) -> None:
+    found = heard(monkeypatch, Heard(["產量", "以下", "降", "超", "50", "%", "。"]), "zh")
+    assert found.text == "产量以下降超百分之五十。"
+    assert "".join(word.text for word in found.words) == found.text
+    times = {word.text: word.start for word in found.words}
+    assert (times["产量"], times["超"]) == (0.0, 0.3)
+    assert 0.4 <= times["百"] < times["十"] < 0.6
+    english = heard(monkeypatch, Heard([" In", " 2015", ",", " it", " was", " 50", "%."]), "en")
+    assert english.text == "In twenty fifteen, it was fifty percent."
+    assert [word.text for word in english.words][:3] == ["In", "twenty", "fifteen,"]
+
+
+def test_decoding_never_draws_lots(monkeypatch) -> None:
+    """Whisper's fallback samples at higher temperatures: the same clip would give another text each time."""
+    recogniser = Heard(["好"])
+    heard(monkeypatch, recogniser, "zh")
+    (options,) = recogniser.asked
+    assert options["temperature"] == 0.0
+    assert options["vad_filter"] and not options["condition_on_previous_text"]
+
+
+def test_a_text_that_repeats_itself_is_decoded_again_without_repeats(monkeypatch) -> None:
+    recogniser = Heard([" thank", " you"], loops=[" thank", " you"] * 20)
+    assert heard(monkeypatch, recogniser, "en").text == "thank you"
+    assert len(recogniser.asked) == 2
+
+
+def test_a_text_that_repeats_itself_even_then_is_no_speech(monkeypatch) -> None:
+    class Stuck(Heard):
+        def transcribe(self, audio, **options):
+            return iter([segment(self.said, 9.0)]), None
+
+    with pytest.raises(Rejected) as caught:
+        heard(monkeypatch, Stuck([" thank"] * 40), "en")
     assert caught.value.reason == "no_speech"
