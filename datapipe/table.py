@@ -51,7 +51,7 @@ def row_of(sample: Sample, shard: str, identity: NDArray[np.float32] | None = No
 
 def write_table(folder: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     """Write the rows in the order given, whole or not at all."""
-    schema = pa.schema([(name, _type(name)) for name in sorted(set[str]().union(*rows))])
+    schema = pa.schema([(name, _type(name)) for name in sorted(set().union(*rows) or {"key"})])
     words = [name for name in schema.names if name != IDENTITY]  # embeddings never repeat
     layout = {"compression": "zstd", "use_dictionary": words, "write_statistics": words}
     with publish(folder / FILE) as temporary, pq.ParquetWriter(temporary, schema, **layout) as out:
