@@ -89,8 +89,8 @@ def _moved(text: str, spelled: str, language: Language) -> dict[int, int]:
     """Say where the places of a text are in its spelled form; those inside of a change are left out."""
     written, said = (_UNITS[language].findall(each) for each in (text, spelled))
     at, to = (list(accumulate(map(len, units), initial=0)) for units in (written, said))
-    keys = ([unit.strip() or unit for unit in units] for units in (written, said))
-    blocks = SequenceMatcher(None, *keys, autojunk=False).get_matching_blocks()
+    keys, others = ([unit.strip() or unit for unit in units] for units in (written, said))
+    blocks = SequenceMatcher(None, keys, others, autojunk=False).get_matching_blocks()
     before = {at[block.a + block.size]: to[block.b + block.size] for block in blocks}
     after = {at[block.a + i]: to[block.b + i] for block in blocks for i in range(block.size)}
     inside = {
