@@ -25,7 +25,9 @@ EXAMPLES = """examples:
   avatarsync data build --source cmlr --root raw/cmlr --out shards/cmlr --retry not_aligned
   avatarsync data stats --shards shards/cmlr --json
   avatarsync data preview --shards shards/cmlr --out preview.html
-  avatarsync data export --shards shards/cmlr --split test --out cases"""
+  avatarsync data export --shards shards/cmlr --split test --out cases
+  avatarsync data split --shards shards/cmlr --split.preset paper
+  avatarsync data purge --shards shards/cmlr --speaker s3 --dry-run"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,6 +107,26 @@ class ExportArguments:
     """Only samples that meet this: "quality.face_px >= 80", "abs(COLUMN) < 3", "speaker != s2". Repeat it."""
     limit: int | None = None
     """At most so many."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PurgeArguments:
+    """Take samples out of a dataset for good, and keep them out of later builds."""
+
+    shards: Path
+    """Folder that `build` wrote."""
+    speaker: tuple[str, ...] = ()
+    """Speaker labels."""
+    source: tuple[str, ...] = ()
+    """Names of source files, with or without their ending."""
+    id: tuple[str, ...] = ()
+    """Clips."""
+    cache: Path | None = None
+    """The cache, when the build's was not OUT/.cache."""
+    dry_run: bool = False
+    """Only list what would go."""
+    json: bool = False
+    """Write the result to stdout as JSON."""
 
 
 def sample(argv: list[str], prog: str) -> int:
@@ -242,6 +264,37 @@ def export(argv: list[str], prog: str) -> int:
     return DONE
 
 
+def split(argv: list[str], prog: str) -> int:
+    """Assign samples to new splits."""
+    from .arguments import SplitArguments
+    from .leakage import leakage_sentence
+    from .rewrite import split_again
+
+    arguments = _read(SplitArguments, argv, prog)
+    splits = split_again(arguments.shards, arguments.split).splits
+    if arguments.json:
+        emit(json.dumps(splits, sort_keys=True))
+    else:
+        emit("\n".join(f"{name:<9} {count:>6}" for name, count in splits.items()))
+    say(leakage_sentence(arguments.shards))
+    return DONE
+
+
+def purge(argv: list[str], prog: str) -> int:
+    """Take a speaker, a source file or clips out."""
+    from .purge import purge as take_out
+    from .takedown import Takedown
+
+    arguments = _read(PurgeArguments, argv, prog)
+    request = Takedown(speakers=arguments.speaker, videos=arguments.source, ids=arguments.id)
+    report = take_out(arguments.shards, request, arguments.cache, arguments.dry_run)
+    emit(json.dumps(to_dict(report), sort_keys=True) if arguments.json else "\n".join(report.ids))
+    would = "would be " if arguments.dry_run else ""
+    shards = f"{len(report.shards)} shards {would}rewritten"
+    say(f"{len(report.ids)} samples {would}taken out, {report.stays} stay, {shards}")
+    return DONE
+
+
 COMMANDS: dict[str, Command] = {
     "sample": sample,
     "plan": plan,
@@ -251,6 +304,8 @@ COMMANDS: dict[str, Command] = {
     "stats": stats,
     "preview": preview,
     "export": export,
+    "split": split,
+    "purge": purge,
 }
 
 

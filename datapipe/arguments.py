@@ -12,6 +12,7 @@ from .config import BuildConfig
 from .records import Rejected
 from .run import RunConfig
 from .sample import SampleConfig
+from .splits import SplitConfig
 
 LANGUAGES = ("en", "zh")
 
@@ -25,6 +26,18 @@ class SampleArguments:
     json: bool = False
     """Write the result to stdout as JSON."""
     config: Annotated[SampleConfig, tyro.conf.arg(name="")] = field(default_factory=SampleConfig)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SplitArguments:
+    """Assign the samples of a dataset to new splits; media are not touched."""
+
+    shards: Path
+    """Folder that `build` wrote."""
+    json: bool = False
+    """Write the result to stdout as JSON."""
+    split: SplitConfig = field(default_factory=SplitConfig)
+    """Which samples train, which validate, which test."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
