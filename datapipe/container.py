@@ -120,15 +120,20 @@ def duration(container: Any, video: Any) -> Seconds:
 
 
 def scanned_duration(source: Source) -> Seconds:
-    """How long the picture really is, by its packets: reads the file through, decodes nothing."""
+    """How long the picture really is, by its packets: reads the file through, decodes nothing.
+
+    Packets without a time (a bare stream) count by the frame rate.
+    """
     with opened(source) as container:
         video = video_stream(container, name_of(source))
-        ends = [
-            (packet.pts + (packet.duration or 0)) * video.time_base
-            for packet in packets(container, video)
-            if packet.pts is not None
-        ]
-        return float(max(ends, default=0)) - origin(container)
+        last, count = None, 0
+        for packet in packets(container, video):
+            count += packet.size > 0
+            if packet.pts is not None:
+                last = max(last or 0, packet.pts + (packet.duration or 0))
+        if last is not None:
+            return float(last * video.time_base) - origin(container)
+        return count / float(video.average_rate or video.guessed_rate or 25)
 
 
 def packets(container: Any, stream: Any) -> Iterator[Any]:
@@ -161,11 +166,13 @@ def _refusal(source: Source, error: Exception, is_open: bool) -> Rejected:
     name, why = name_of(source), getattr(error, "strerror", None) or str(error)
     if isinstance(error, MemoryError):
         return Rejected("too_large", f"{name} asks for more memory than there is; scale it down")
+    if is_open:
+        return Rejected("truncated", f"{name} cannot be decoded ({why}); copy it again")
     if isinstance(error, (FileNotFoundError, PermissionError)):
         return Rejected("missing_file", f"{name} cannot be read ({why}); check path and permissions")
-    if not is_open and _begins_as_mp4(source):
+    if _begins_as_mp4(source):
         return Rejected("truncated", f"{name} begins as an MP4 but its index is cut off; copy it again")
-    return Rejected("not_a_video", f"{name} cannot be read as a video or sound ({why}); copy it again")
+    return Rejected("not_a_video", f"{name} cannot be read as a video ({why}); copy it again")
 
 
 def _begins_as_mp4(source: Source) -> bool:

@@ -200,7 +200,7 @@ def _shots(container: Any, video: Any) -> Iterator[_Shot]:
     for packet in packets(container, video):
         try:
             frames = packet.decode()
-        except (av.error.InvalidDataError, av.error.EOFError):
+        except av.error.FFmpegError:
             broken = max(broken, time if packet.pts is None else float(packet.pts * video.time_base) - begin)
             continue
         for frame in frames:

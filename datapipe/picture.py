@@ -42,6 +42,8 @@ class Look:
     """Rows and columns change places, first."""
     mirrored: tuple[bool, bool] = (False, False)
     """Rows, columns in reversed order, then."""
+    interlaced: bool = False
+    """Every other row was taken half a frame later; nothing is done about it."""
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -62,6 +64,8 @@ class Look:
         )
         if self.transposed or any(self.mirrored):
             done.append("turned upright as the file asks")
+        if self.interlaced:
+            done.append("interlaced, as in the file")
         return ", ".join(done) or "as in the file"
 
 
@@ -78,7 +82,14 @@ def look_of(frame: Any, aspect: Fraction | None, num_frames: int, max_bytes: int
     width, height = int(width * scale), int(height * scale)
     across, down = width / frame.width, height / frame.height
     stretch = (down, across) if transposed else (across, down)
-    return Look(width=width, height=height, stretch=stretch, transposed=transposed, mirrored=mirrored)
+    return Look(
+        width=width,
+        height=height,
+        stretch=stretch,
+        transposed=transposed,
+        mirrored=mirrored,
+        interlaced=frame.interlaced_frame,
+    )
 
 
 def convert(reformatter: VideoReformatter, frame: Any, look: Look, into_HW3: NDArray[np.uint8]) -> None:

@@ -16,6 +16,8 @@ from .records import Rejected, Seconds
 SAMPLE_RATE = 16000
 JITTER: Seconds = 0.1
 """Times of consecutive pieces may be this much off, as containers round them."""
+UNCLIPPED = {"rematrix_maxval": "1.0"}
+"""Channels are averaged; swresample would add them up for floats, beyond full scale."""
 LONGEST_GAP: Seconds = 3600.0
 """Sound that claims to go on later than this after a gap is a damaged clock, and left out."""
 
@@ -72,7 +74,7 @@ class _Tape:
             frames = packet.decode()
         except av.error.EOFError:
             return False
-        except av.error.InvalidDataError:
+        except av.error.FFmpegError:
             time = self._reached if packet.pts is None else self._time(packet)
             if self._start <= time < self._end:
                 self.damaged += float((packet.duration or 0) * packet.time_base)
@@ -93,7 +95,9 @@ class _Tape:
             if self._silence > LONGEST_GAP:
                 return False
             self._setup = setup
-            self._resampler = av.AudioResampler(format="flt", layout="mono", rate=SAMPLE_RATE)
+            self._resampler = av.AudioResampler(
+                format="flt", layout="mono", rate=SAMPLE_RATE, options=UNCLIPPED
+            )
             self._runs.append(_Run(time=time))
         self._runs[-1].pieces.extend(part.to_ndarray()[0] for part in self._resampler.resample(frame))
         self._reached = time + frame.samples / frame.sample_rate
