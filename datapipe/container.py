@@ -113,7 +113,9 @@ def origin(container: Any) -> Seconds:
 
 
 def duration(container: Any, video: Any) -> Seconds:
-    """How long the picture is, by its own account or else the container's; 0 when neither says."""
+    """How long the picture is, by its own account or else the container's; 0 when neither knows."""
+    if container.format.name == "mpeg":  # a programme stream says nothing, and FFmpeg guesses too little
+        return 0.0
     if video.duration and video.duration > 0:
         return int(video.duration) * float(video.time_base)
     return max(0.0, int(container.duration or 0) / int(av.time_base))

@@ -34,7 +34,7 @@ from .records import Rejected, Seconds
 FPS = 25
 MISSING_TOLERANCE: Seconds = 0.3
 """A file that ends this much before its container says has lost frames; so has one with such a hole."""
-LEADS: tuple[Seconds, ...] = (0.0, 10.0, 1e9)
+LEADS: tuple[Seconds, ...] = (0.0, 10.0, 1e6)
 """How far before the start to look for a keyframe: containers without an index are sought by time."""
 
 
@@ -185,7 +185,7 @@ def _shots_from(container: Any, video: Any, start: Seconds) -> Iterator[_Shot]:
     if start <= 1.0:
         return _shots(container, video)
     for lead in LEADS:
-        seek(container, video, max(start - lead, 0.0) + origin(container))
+        seek(container, video, start - lead + origin(container))
         shots = _shots(container, video)
         first = next((shot for shot in shots if shot.sound), None)
         if first is not None and first.time <= start + MISSING_TOLERANCE:
