@@ -22,6 +22,14 @@ _UNITS = {"zh": re.compile(r".", re.DOTALL), "en": re.compile(r"\s*\S+|\s+")}
 """What is compared to find the places that spelling has changed."""
 
 
+def narrow(text: str) -> str:
+    """Give full-width letters, digits and signs their usual form (NFKC).
+
+    The full-width comma becomes another sign: between digits it ends a clause, the narrow one groups them.
+    """
+    return unicodedata.normalize("NFKC", text.replace("，", "、"))
+
+
 def simplify(text: str) -> str:
     """Turn traditional characters into simplified ones, by phrase; the length stays.
 
@@ -43,7 +51,7 @@ def tokens(text: str, language: Language) -> tuple[str, ...]:
 
     Both as they are said: simplified, numbers spelled out, no punctuation, no case.
     """
-    plain = unicodedata.normalize("NFKC", text)
+    plain = narrow(text)
     if language == "en":
         return tuple(spoken_words(plain))
     said = spell_mandarin(simplify(plain)).casefold()

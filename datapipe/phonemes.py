@@ -5,12 +5,12 @@ Units that merge characters (事儿) stay one unit of one syllable: no index eve
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from . import english, mandarin
+from .normalise import narrow
 from .records import Language, Rejected
 from .symbols import PHONEMES as PHONEMES
 from .symbols import VERSION as VERSION
@@ -93,7 +93,7 @@ def to_phones(text: str, language: Language) -> Lattice:
 
     Raises `Rejected("no_speech")` when nothing is left to say.
     """
-    plain = unicodedata.normalize("NFKC", text)
+    plain = narrow(text)
     words = tuple(_mandarin_words(plain) if language == "zh" else _english_words(plain))
     if not words:
         raise Rejected("no_speech", f"the transcript {text[:40]!r} holds no word of language `{language}`")

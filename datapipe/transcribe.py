@@ -34,6 +34,10 @@ class TranscribeConfig:
     """Voiced stretches shorter than this are no speech to the voice detector."""
     least_language_probability: float = 0.5
     """Below it a detected language counts as unknown."""
+    silent_probability: float = 0.5
+    """Words whose stretch Whisper itself holds for silence with more than this are invented ..."""
+    silent_log_probability: float = -0.9
+    """... when it also thinks them less likely than this, per token (docs/phonemes.md has the figures)."""
     most_compressible: float = 2.4
     """A text that zlib shrinks by more than this repeats itself (Whisper's own limit)."""
     longest_repeat: int = 4
@@ -87,6 +91,8 @@ def _decode(
         language=language,
         beam_size=config.beam_size,
         temperature=0.0,
+        no_speech_threshold=config.silent_probability,
+        log_prob_threshold=config.silent_log_probability,
         word_timestamps=True,
         vad_filter=True,
         vad_parameters={"min_speech_duration_ms": config.shortest_speech_ms},

@@ -89,6 +89,13 @@ def test_a_text_without_words_is_no_speech(text: str) -> None:
         assert caught.value.reason == "no_speech"
 
 
+def test_a_wide_comma_between_numbers_is_a_pause_not_a_thousand() -> None:
+    said = [
+        "".join(word.text for word in to_phones(text, "zh").words) for text in ("去了12，121人", "12,121人")
+    ]
+    assert said == ["去了十二一百二十一人", "一万二千一百二十一人"]
+
+
 def test_languages_are_told_by_their_code() -> None:
     assert (check_language("zh-CN"), check_language("EN"), check_language("en_US")) == ("zh", "en", "en")
     with pytest.raises(Rejected, match="`fr`") as caught:
