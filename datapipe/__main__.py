@@ -182,19 +182,16 @@ def plan(argv: list[str], prog: str) -> int:
 
 def doctor(argv: list[str], prog: str) -> int:
     """Compare a download with its lists."""
-    from .sources import DOCTORS
+    from .sources import examine
 
     arguments = _read(DoctorArguments, argv, prog)
-    if not arguments.root.is_dir():
-        raise Rejected("bad_input", f"{arguments.root} is not a folder; give the one that holds the download")
-    report = DOCTORS[arguments.source](arguments.root)
-    lines = [f"{report.present} of {report.expected} present", *report.notes]
-    lines += [f"missing: {name}" for name in report.missing] + [f"broken: {name}" for name in report.broken]
-    emit(
-        json.dumps(to_dict(report), ensure_ascii=False, sort_keys=True)
-        if arguments.json
-        else "\n".join(lines)
-    )
+    report = examine(arguments.source, arguments.root)
+    lists = {"have": report.have, "missing": report.missing, "broken": report.broken}
+    lines = [f"{kind}: {name}" for kind, names in lists.items() for name in names]
+    if arguments.json:
+        emit(json.dumps(to_dict(report), ensure_ascii=False, sort_keys=True))
+    else:
+        emit("\n".join((*lines, *report.summary())))
     return DONE_WITH_REJECTS if report.missing or report.broken else DONE
 
 
