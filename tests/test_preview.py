@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from datapipe.records import Rejected
 from datapipe.stats import frame_of
 from datapipe.table import row_of
 
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 HOSTILE = '</script><img src=x onerror="alert(1)"> & \'"'
 ROWS = [
     Row(clip=f"bad/{HOSTILE}", status="rejected", reason="no_face", message=f"no face in {HOSTILE}"),
@@ -124,3 +126,26 @@ def test_the_sheet_and_the_command(shards: Path, tmp_path: Path, capsys: pytest.
         assert data.main([*base, str(tmp_path / wrong[0]), *wrong[1:]]) == 2
     with pytest.raises(Rejected, match=r"\.png or \.html"):
         write_preview(shards, tmp_path / "p.gif", Choice())
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine (apt-get install chromium)")
+@pytest.mark.parametrize(("width", "scheme"), [(390, "dark"), (1280, "light")])
+def test_in_a_browser(page: Path, width: int, scheme: str) -> None:
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
+        view = browser.new_page(viewport={"width": width, "height": 800}, color_scheme=scheme)
+        troubles, asked = [], []
+        view.on("console", lambda message: troubles.append(message.text))
+        view.on("pageerror", lambda error: troubles.append(str(error)))
+        view.on("dialog", lambda dialog: troubles.append(dialog.message))
+        view.on("request", lambda request: asked.append(request.url))
+        view.goto(page.as_uri())
+        view.click(".stills button:nth-child(2)")
+        view.wait_for_timeout(300)
+        assert view.evaluate("document.querySelector('video').currentTime") == pytest.approx(0.11, abs=0.02)
+        assert view.query_selector(".stills button.now") is not None
+        assert view.evaluate("document.documentElement.scrollWidth") <= width
+        assert not troubles and [url for url in asked if not url.startswith("data:")] == [page.as_uri()]
+        browser.close()
