@@ -6,12 +6,11 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.ndimage import uniform_filter1d
 
-from .faces import Floats
-from .media import FPS, SAMPLE_RATE
-from .records import Seconds
-from .track import loudness
+from .media import FPS
+from .records import Rejected, Seconds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,11 +24,23 @@ class SegmentConfig:
     pause: Seconds = 0.2
     """Length of the stretch whose mean level is compared."""
 
+    def __post_init__(self) -> None:
+        if self.shortest < 1 / FPS or self.longest < 2 * self.shortest or self.pause < 0:
+            message = (
+                f"pieces of {self.shortest} to {self.longest} s cannot be cut; longest must be twice shortest"
+            )
+            raise Rejected("bad_input", message)
 
-def segments(audio: Floats, config: SegmentConfig = SegmentConfig()) -> tuple[tuple[Seconds, Seconds], ...]:
-    """Cut (N,) sound into consecutive spans that cover it, at the quietest instants; on the frame grid."""
-    num_frames = len(audio) * FPS // SAMPLE_RATE
-    level_T = uniform_filter1d(loudness(audio, num_frames), max(1, round(config.pause * FPS)), mode="nearest")
+
+def segments(
+    level_T: NDArray[np.float64], config: SegmentConfig = SegmentConfig()
+) -> tuple[tuple[Seconds, Seconds], ...]:
+    """Cut sound into consecutive spans that cover it, at the quietest instants, on the frame grid.
+
+    `level_T` is its level in every frame, on any scale.
+    """
+    num_frames = len(level_T)
+    level_T = uniform_filter1d(level_T, max(1, round(config.pause * FPS)), mode="nearest")
     longest, shortest = round(config.longest * FPS), round(config.shortest * FPS)
     cuts = [0]
     while num_frames - cuts[-1] > longest:

@@ -7,130 +7,231 @@ may unpack to `video/SPK/SPK/DATE/...`. In the lists `SPK/DATE_section_N_START_E
 from __future__ import annotations
 
 import re
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
-from ..records import Clip, Word
-from .found import Found, Report, SourceConfig
+from ..records import Clip, Rejected
+from .cmlr_text import read_transcript
+from .found import Found, Memo, Report, SourceConfig, Unusable, clip_id, is_name, read_lines
+from .headers import header_fault
+from .walk import Tree, is_inside, some, walk
 
 LISTS = {"train": "train.csv", "val": "val.csv", "test": "test.csv"}
+"""The later list counts for a clip that is in two, so that no test clip is trained on."""
 KINDS = {"video": ".mp4", "audio": ".wav", "text": ".txt"}
-NUMBER = re.compile(r"-?\d+(?:\.\d+)?$")
-LICENCE = "CMLR: research use only"
+UNSEEN_SPEAKERS = ("s2", "s6")
+"""What public code holds out for tests on unseen speakers; the official lists have all eleven in each."""
+LICENCE = "CMLR: for universities and research institutes, research purposes only"
+CONSENT = "not stated by the corpus"
+DAY = re.compile(r"(?:19|20)\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])", re.ASCII)
+ENTRY = re.compile(r"(?:video/)?([^/]+)/([^/_]+)[/_]([^/]+)")
+"""An entry of a list; some copies write the slash of the disk after the date."""
+SEPARATOR = re.compile(r"[,;\s]")
+QUOTES = " \t\"'"
 
 
-def cmlr_clips(root: Path, config: SourceConfig) -> list[Found]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Corpus:
+    """What lies on disk, by id, as paths below the root, and what the lists say."""
+
+    files: dict[str, dict[str, str]]
+    """Kind (video, audio, text) to files by id."""
+    twice: tuple[str, ...]
+    """Files that another one with the same id hides."""
+    splits: dict[str, str]
+    """Split by id."""
+    faults: tuple[Unusable, ...]
+    """Lines of the lists that name no clip."""
+    repeated: tuple[str, ...]
+    """Ids in more than one list."""
+    trees: tuple[Tree, ...]
+
+    @property
+    def expected(self) -> list[str]:
+        """Ids that the lists announce; without lists, what has a video or a sound."""
+        return sorted(self.splits or self.files["video"].keys() | self.files["audio"].keys())
+
+    def lacks(self, name: str, kinds: Iterable[str] = KINDS) -> list[str]:
+        """Name the kinds of file that a clip lacks."""
+        return [kind for kind in kinds if name not in self.files[kind]]
+
+
+def cmlr_clips(root: Path, config: SourceConfig, memo: Memo | None = None) -> list[Found]:
     """List the clips: what lies on disk and what the lists name for the speakers that are there.
 
-    A clip whose video or sound is absent is listed too, and rejected (missing_file) when its turn comes.
+    A clip whose video or sound is absent is unusable (missing_file). Clips are cut already: no memo is used.
     """
-    video, audio, text = (_index(root, kind) for kind in KINDS)
-    splits = _splits(root)
-    speakers = {clip_id.split("/")[0] for clip_id in video | audio}
-    listed = {clip_id for clip_id in splits if clip_id.split("/")[0] in speakers}
-    return [
-        _clip(
-            clip_id,
-            video.get(clip_id, _expected(root, "video", clip_id)),
-            audio.get(clip_id, _expected(root, "audio", clip_id)),
-            text.get(clip_id),
-            splits.get(clip_id),
-        )
-        for clip_id in sorted(video.keys() | audio.keys() | listed)
-    ]
+    corpus = _corpus(root)
+    files = corpus.files
+    there = files["video"].keys() | files["audio"].keys()
+    speakers = {_speaker(name) for name in there}
+    listed = {name for name in corpus.splits if _speaker(name) in speakers}
+    found = [_found(root, corpus, name, config) for name in sorted(there | listed)]
+    return [*corpus.faults, *found]
 
 
 def cmlr_doctor(root: Path) -> Report:
-    """Compare the lists with the files, without opening any."""
-    video, audio, text = (_index(root, kind) for kind in KINDS)
-    splits = _splits(root)
-    expected = sorted(splits or video.keys() | audio.keys())
-    missing = [
-        f"{clip_id}: no {kind}"
-        for clip_id in expected
-        for kind, found in (("video", video), ("audio", audio))
-        if clip_id not in found
-    ]
-    broken = [f"{clip_id}: empty file" for clip_id in sorted(video) if video[clip_id].stat().st_size == 0]
-    unlisted = len(video.keys() - splits.keys()) if splits else 0
+    """Compare the lists with the files; of each file the frame is checked, nothing is decoded."""
+    corpus = _corpus(root)
+    expected = corpus.expected
+    have = [name for name in expected if not corpus.lacks(name, ("video", "audio"))]
+    missing = [f"{clip_id(name)}: no {kind}" for name in expected for kind in corpus.lacks(name)]
+    broken = [fault for name in expected for fault in _faults(root, corpus, name)]
     return Report(
         expected=len(expected),
-        present=sum(clip_id in video and clip_id in audio for clip_id in expected),
+        have=tuple(map(clip_id, have)),
         missing=tuple(missing),
-        broken=tuple(broken),
-        notes=(
-            f"{len(video)} videos, {len(audio)} sounds, {len(text)} texts",
-            f"lists found: {', '.join(name for name in LISTS.values() if (root / name).exists()) or 'none'}",
-            f"{unlisted} videos are in no list",
-        ),
+        broken=(*(f"{each.id}: {each.message}" for each in corpus.faults), *broken),
+        counts=_counts(corpus, expected, have),
+        notes=_notes(root, corpus),
     )
 
 
-def read_text(path: Path) -> tuple[str, tuple[Word, ...]]:
-    """Read a transcript: the sentence in line 1, then word boundaries in any order of word, start, end.
-
-    Lines that hold no word with two times are passed over: their syntax differs between releases.
-    """
-    lines = _decoded(path.read_bytes()).splitlines() or [""]
-    words = [word for line in lines[1:] if (word := _word(line)) is not None]
-    return lines[0].strip().replace(" ", ""), tuple(words)
-
-
-def _clip(clip_id: str, video: Path, audio: Path, text: Path | None, split: str | None) -> Clip:
-    sentence, words = read_text(text) if text else ("", ())
+def _found(root: Path, corpus: Corpus, name: str, config: SourceConfig) -> Found:
+    lacking = corpus.lacks(name, ("video", "audio"))
+    if lacking:
+        where = ", ".join(f"{kind}/" for kind in lacking)
+        message = (
+            f"{clip_id(name)} has no file below {where}; complete the download, or drop it from the lists"
+        )
+        return Unusable(id=clip_id(name), reason="missing_file", message=message)
+    video, audio, text = (corpus.files[kind].get(name) for kind in KINDS)
+    try:
+        sentence, words = read_transcript(root / text, name) if text else ("", ())
+    except Rejected as rejected:
+        return Unusable(id=clip_id(name), reason=rejected.reason, message=rejected.message)
+    day = name.partition("/")[2].partition("_")[0]
     return Clip(
-        id=clip_id,
+        id=clip_id(name),
         source="cmlr",
-        speaker=clip_id.split("/")[0],
-        video=video,
-        audio=audio,
+        speaker=clip_id(_speaker(name)),
+        video=root / str(video),
+        audio=root / str(audio),
         language="zh",
         text=sentence or None,
         words=words,
-        split=split,
-        licence=LICENCE,
+        split=corpus.splits.get(name),
+        licence=config.licence or LICENCE,
+        consent=config.consent or CONSENT,
+        day=day if DAY.fullmatch(day) else None,
     )
 
 
-def _index(root: Path, kind: str) -> dict[str, Path]:
-    """Map ids to files of one kind; the speaker folder may be doubled."""
-    found = {}
-    for path in sorted((root / kind).glob(f"*/**/*{KINDS[kind]}")):
-        parts = path.relative_to(root / kind).parts
-        if len(parts) >= 3 and not path.name.startswith("."):
-            found[f"{parts[0]}/{parts[-2]}_{path.name.removesuffix(KINDS[kind])}"] = path
-    return found
+def _corpus(root: Path) -> Corpus:
+    trees = {kind: walk(root, kind) for kind in KINDS}
+    files: dict[str, dict[str, str]] = {}
+    twice: list[str] = []
+    for kind, tree in trees.items():
+        files[kind] = {}
+        for name, path in _named(tree.files, kind):
+            if files[kind].setdefault(name, path) != path:
+                twice.append(path)
+    splits, faults, repeated = _lists(root)
+    return Corpus(
+        files=files,
+        twice=tuple(twice),
+        splits=splits,
+        faults=tuple(faults),
+        repeated=tuple(repeated),
+        trees=tuple(trees.values()),
+    )
 
 
-def _expected(root: Path, kind: str, clip_id: str) -> Path:
-    speaker, _, rest = clip_id.partition("/")
-    date, _, section = rest.partition("_")
-    return root / kind / speaker / date / f"{section}{KINDS[kind]}"
+def _named(paths: Iterable[str], kind: str) -> Iterable[tuple[str, str]]:
+    """Yield (id, path) of the files of one kind, the flattest of equal ids first."""
+    suffix = KINDS[kind]
+    for path in sorted(paths, key=lambda path: path.count("/")):
+        parts = path.split("/")
+        if len(parts) >= 4 and path[-len(suffix) :].lower() == suffix:
+            yield f"{parts[1]}/{parts[-2]}_{parts[-1][: -len(suffix)]}", path
 
 
-def _splits(root: Path) -> dict[str, str]:
-    """Read the official lists that are there: one id per line, further columns ignored."""
-    assigned = {}
-    for split, name in LISTS.items():
-        path = root / name
-        lines = _decoded(path.read_bytes()).splitlines() if path.exists() else []
-        for line in lines:
-            clip_id = line.split(",")[0].strip().removesuffix(".mp4")
-            if "/" in clip_id:
-                assigned[clip_id] = split
-    return assigned
+def _lists(root: Path) -> tuple[dict[str, str], list[Unusable], list[str]]:
+    """Read the official lists that are there: one id per line, further columns ignored, a header or none."""
+    splits: dict[str, str] = {}
+    faults, repeated = [], []
+    for split, file in _lists_there(root).items():
+        for place, (number, entry) in enumerate(_entries(root / file)):
+            name = _entry(entry)
+            if name is not None:
+                repeated += [name] if splits.get(name, split) != split else []
+                splits[name] = split
+            elif place > 0 or "/" in entry:
+                message = f"line {number} of {file} names no clip (SPK/DATE_section_N_START_END); correct it"
+                faults.append(Unusable(id=f"{file}:{number}", reason="bad_annotation", message=message))
+    return splits, faults, repeated
 
 
-def _decoded(raw: bytes) -> str:
-    try:
-        return raw.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        return raw.decode("gb18030", errors="replace")
+def _lists_there(root: Path) -> dict[str, str]:
+    return {split: file for split, file in LISTS.items() if is_inside(root, file)}
 
 
-def _word(line: str) -> Word | None:
-    fields = [field for field in re.split(r"[\s,;]+", line.strip()) if field]
-    times = [float(field) for field in fields if NUMBER.match(field)]
-    texts = [field for field in fields if not NUMBER.match(field)]
-    if len(times) != 2 or not texts or times[1] <= times[0]:
+def _entries(path: Path) -> list[tuple[int, str]]:
+    """Give the first column of each line that is not blank, with the line's number."""
+    columns = [SEPARATOR.split(line.strip(QUOTES), maxsplit=1)[0].strip(QUOTES) for line in read_lines(path)]
+    return [(number, entry) for number, entry in enumerate(columns, start=1) if entry]
+
+
+def _entry(text: str) -> str | None:
+    """Read an entry as an id; None for what is none, such as a path that leads elsewhere."""
+    match = ENTRY.fullmatch(text[:-4] if text.lower().endswith(".mp4") else text)
+    if match is None or not all(map(is_name, match.groups())):
         return None
-    return Word(text=texts[0], start=times[0], end=times[1])
+    return f"{match[1]}/{match[2]}_{match[3]}"
+
+
+def _speaker(name: str) -> str:
+    return name.partition("/")[0]
+
+
+def _faults(root: Path, corpus: Corpus, name: str) -> list[str]:
+    """Say which of a clip's files are damaged."""
+    faults = []
+    for kind in ("video", "audio"):
+        path = corpus.files[kind].get(name)
+        fault = header_fault(root / path) if path else None
+        faults += [f"{clip_id(name)}: {kind}: {fault}"] if fault else []
+    path = corpus.files["text"].get(name)
+    try:
+        if path and not read_transcript(root / path, name)[0]:
+            faults.append(f"{clip_id(name)}: text: no sentence in line 1")
+    except Rejected as rejected:
+        faults.append(f"{clip_id(name)}: text: {rejected.message}")
+    return faults
+
+
+def _counts(corpus: Corpus, expected: list[str], have: list[str]) -> dict[str, tuple[int, int]]:
+    """Count what is there and what is announced, by speaker and by split."""
+    speakers = Counter(map(_speaker, expected))
+    present = Counter(map(_speaker, have))
+    counts = {clip_id(name): (present[name], speakers[name]) for name in sorted(speakers, key=_natural)}
+    for split in LISTS:
+        names = {name for name, assigned in corpus.splits.items() if assigned == split}
+        if names:
+            counts[split] = (sum(name in names for name in have), len(names))
+    return counts
+
+
+def _natural(name: str) -> tuple[int, str]:
+    return len(name), name
+
+
+def _notes(root: Path, corpus: Corpus) -> tuple[str, ...]:
+    """Say what else there is to know of the download."""
+    video, audio, text = (corpus.files[kind] for kind in KINDS)
+    lists = _lists_there(root).values()
+    unlisted = sorted(video.keys() - corpus.splits.keys()) if corpus.splits else []
+    kinds = (
+        ("videos are in no list", unlisted),
+        ("ids are in two lists; the later of train, val, test counts", corpus.repeated),
+        ("files are there twice, with and without a doubled speaker folder", corpus.twice),
+        ("sounds have no video", sorted(audio.keys() - video.keys())),
+    )
+    return (
+        f"{len(video)} videos, {len(audio)} sounds, {len(text)} texts",
+        f"lists found: {', '.join(lists) or 'none'}",
+        *(f"{len(names)} {what}: {some(list(map(clip_id, names)))}" for what, names in kinds if names),
+        *(note for tree in corpus.trees for note in tree.notes()),
+    )

@@ -1,99 +1,184 @@
-"""Any folder of videos, searched to any depth; `NAME.txt` beside `NAME.mp4` is its transcript."""
+"""Any folder of videos, to any depth; `NAME.txt` or `NAME.lab` beside `NAME.mp4` is its transcript."""
 
 from __future__ import annotations
 
+import re
 from collections import Counter
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
-from ..media import probe, read_audio
-from ..records import Clip, Rejected, Seconds
-from ..segment import segments
-from .found import Found, Report, SourceConfig, Unusable
+from ..media import probe
+from ..records import Clip, Rejected, Seconds, printable
+from .cut import cut, memo_key
+from .found import Found, Memo, Report, SourceConfig, Unusable, clip_id, read_text
+from .walk import Tree, walk
 
 LONGEST_WITH_TEXT: Seconds = 30.0
 """A transcript cannot be cut without knowing its times, so its video has to be short enough as it is."""
 SUFFIXES = {".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v", ".mpg", ".mpeg", ".ts", ".wmv", ".flv"}
+TRANSCRIPTS = (".txt", ".lab")
+TIMED = re.compile(r"\s*\d+(?:\.\d+)?\s+\d+(?:\.\d+)?\s+\S+.*", re.ASCII)
+"""A line of an HTK label file: times and a label, not words to read out."""
+LEGACY = {"en": "cp1252", "zh": "gb18030"}
+LICENCE = "unknown"
+CONSENT = "unknown"
 
 
-def folder_clips(root: Path, config: SourceConfig) -> list[Found]:
+def folder_clips(root: Path, config: SourceConfig, memo: Memo | None = None) -> list[Found]:
     """List the videos; long ones are cut at silences, unless they come with a transcript.
 
-    The folder a video lies in is its speaker label; a video at the top is its own.
+    The folder a video lies in is its speaker label; a video at the top is its own. `memo` holds the cuts of
+    earlier listings and takes those of this one.
     """
-    paths = _videos(root)
-    stems = Counter(_stem(root, path) for path in paths)
-    found: list[Found] = []
-    for path in paths:
-        stem = _stem(root, path)
-        name = stem if stems[stem] == 1 else path.relative_to(root).as_posix()
-        found += _of_video(root, path, name, config)
+    tree = walk(root)
+    found: list[Found] = [*_specials(tree)]
+    files = set(tree.files)
+    for path, name in _names([path for path in tree.files if _is_video(path)]).items():
+        try:
+            found += _of_video(
+                root, path, name, _transcript(path, files), config, {} if memo is None else memo
+            )
+        except Rejected as rejected:
+            found.append(Unusable(id=name, reason=rejected.reason, message=rejected.message))
     return found
 
 
 def folder_doctor(root: Path) -> Report:
     """Open every container and say which cannot be read."""
-    broken = []
-    paths = _videos(root)
-    for path in paths:
-        try:
-            probe(path)
-        except Rejected as rejected:
-            broken.append(f"{path.relative_to(root).as_posix()}: {rejected.reason}")
-    texts = sum(path.with_suffix(".txt").exists() for path in paths)
+    tree = walk(root)
+    paths = [path for path in tree.files if _is_video(path)]
+    faults = {path: fault for path in paths if (fault := _fault(root, path))}
+    broken = [f"{clip_id(path)}: {fault}" for path, fault in faults.items()]
+    speakers = {path: _speaker(path, path) for path in paths}
+    announced, there = Counter(speakers.values()), Counter(speakers[p] for p in paths if p not in faults)
     return Report(
         expected=len(paths),
-        present=len(paths) - len(broken),
-        broken=tuple(broken),
-        notes=(f"{texts} of {len(paths)} videos have a transcript",),
+        have=tuple(clip_id(path) for path in paths if path not in faults),
+        broken=(*broken, *(each.message for each in _specials(tree))),
+        counts={label: (there[label], announced[label]) for label in sorted(announced)},
+        notes=(_transcript_note(tree, paths), *tree.notes()),
     )
 
 
-def _of_video(root: Path, path: Path, name: str, config: SourceConfig) -> list[Found]:
-    transcript = path.with_suffix(".txt")
-    text = transcript.read_text(encoding="utf-8-sig", errors="replace").strip() if transcript.exists() else ""
-    if text and _duration(path) > LONGEST_WITH_TEXT:
-        message = (
-            f"{path.name} is longer than {LONGEST_WITH_TEXT:.0f} s; cut it, or take {transcript.name} away"
-        )
-        return [Unusable(id=name, reason="bad_input", message=message)]
-    spans = [(0.0, None)] if text else _spans(path, config)
-    parent = path.parent.relative_to(root).as_posix()
+def _of_video(
+    root: Path, path: str, name: str, transcript: str | None, config: SourceConfig, memo: Memo
+) -> list[Found]:
+    language = _language(path, config)
+    text = _text(root / transcript, language) if transcript else ""
+    spans = [(0.0, None)] if text else _spans(root, path, config, memo)
+    if text and _duration(root, path, config, memo) > LONGEST_WITH_TEXT:
+        what = f"{name} is longer than {LONGEST_WITH_TEXT:.0f} s and has a transcript"
+        raise Rejected("bad_input", f"{what}; cut it, or take {Path(str(transcript)).name} away")
     return [
         Clip(
             id=name if len(spans) == 1 else f"{name}_{number:03d}",
             source="folder",
-            speaker=name if parent == "." else parent,
-            video=path,
+            speaker=_speaker(path, name),
+            video=root / path,
             start=start,
             end=end,
-            language=config.language,
-            text=" ".join(text.split()) or None,
+            language=language,
+            text=text or None,
+            licence=config.licence or LICENCE,
+            consent=config.consent or CONSENT,
         )
         for number, (start, end) in enumerate(spans)
     ]
 
 
-def _duration(path: Path) -> Seconds:
-    try:
-        return probe(path).duration
-    except Rejected:
-        return 0.0
-
-
-def _spans(path: Path, config: SourceConfig) -> list[tuple[Seconds, Seconds | None]]:
+def _spans(
+    root: Path, path: str, config: SourceConfig, memo: Memo
+) -> list[tuple[Seconds, Seconds]] | list[tuple[Seconds, None]]:
     """Cut a long video; one that is short or cannot be read is one clip, judged in its turn."""
+    duration = _duration(root, path, config, memo)
+    if duration <= config.segment.longest:
+        return [(0.0, None)]
     try:
-        if probe(path).duration <= config.segment.longest:
-            return [(0.0, None)]
-        cuts = segments(read_audio(path), config.segment)
+        return cut(root, path, (0.0, duration), config.segment, memo) or [(0.0, None)]
     except Rejected:
         return [(0.0, None)]
-    return [(start, end) for start, end in cuts] or [(0.0, None)]
 
 
-def _videos(root: Path) -> list[Path]:
-    return sorted(path for path in root.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
+def _duration(root: Path, path: str, config: SourceConfig, memo: Memo) -> Seconds:
+    """Give a video's length, 0 when it cannot be read; noted as an empty cut's."""
+    key = memo_key(root / path, path, (0.0, 0.0), config.segment)
+    if key not in memo:
+        try:
+            memo[key] = [(0.0, probe(root / path).duration)]
+        except Rejected:
+            return 0.0
+    return memo[key][0][1]
 
 
-def _stem(root: Path, path: Path) -> str:
-    return path.relative_to(root).with_suffix("").as_posix()
+def _names(paths: list[str]) -> dict[str, str]:
+    """Name each video by its path without suffix; with it where that would not be the only one.
+
+    `a` is not the only one beside `a_000` either, which could be a piece of it.
+    """
+    stems = Counter(_stem(path) for path in paths)
+    numbered = {stem.rpartition("_")[0] for stem in stems if re.search(r"_\d{3,}$", stem)}
+    alone = {path for path in paths if stems[_stem(path)] == 1 and _stem(path) not in numbered}
+    return {path: clip_id(_stem(path) if path in alone else path) for path in paths}
+
+
+def _stem(path: str) -> str:
+    return str(PurePosixPath(path).with_suffix(""))
+
+
+def _speaker(path: str, name: str) -> str:
+    folder = path.rpartition("/")[0]
+    return clip_id(folder) if folder else name
+
+
+def _is_video(path: str) -> bool:
+    return PurePosixPath(path).suffix.lower() in SUFFIXES
+
+
+def _specials(tree: Tree) -> list[Unusable]:
+    """Keep account of what has a video's name and is no file."""
+    why = "is no file, or a link to nothing or out of the root; put the file itself there"
+    return [
+        Unusable(id=clip_id(path), reason="not_a_video", message=f"{path} {why}")
+        for path in tree.special
+        if _is_video(path)
+    ]
+
+
+def _language(path: str, config: SourceConfig) -> str | None:
+    """Take the language of the deepest folder that one is stated for."""
+    stated = [
+        (len(folder), language)
+        for folder, language in config.languages.items()
+        if path.startswith(folder.strip("/") + "/")
+    ]
+    return max(stated)[1] if stated else config.language
+
+
+def _transcript(path: str, files: set[str]) -> str | None:
+    places = [_stem(path) + suffix for suffix in TRANSCRIPTS]
+    return next((place for place in places if place in files), None)
+
+
+def _text(path: Path, language: str | None) -> str:
+    """Read a transcript as one line; empty for a file of timed labels.
+
+    Raises `Rejected("bad_annotation")` when it is no text.
+    """
+    text = read_text(path, LEGACY.get(language or "", "gb18030"))
+    lines = [line for line in text.splitlines() if line.strip()]
+    if path.suffix == ".lab" and lines and all(TIMED.fullmatch(line) for line in lines):
+        return ""
+    return printable(" ".join(text.split()))
+
+
+def _fault(root: Path, path: str) -> str | None:
+    try:
+        probe(root / path)
+    except Rejected as rejected:
+        return rejected.reason
+    return None
+
+
+def _transcript_note(tree: Tree, paths: list[str]) -> str:
+    files = set(tree.files)
+    texts = sum(_transcript(path, files) is not None for path in paths)
+    return f"{texts} of {len(paths)} videos have a transcript"

@@ -1,175 +1,171 @@
 """HDTF (Zhang et al. 2021): annotated time ranges of long videos, cut further at silences.
 
-`HDTF_dataset/{RD,WDA,WRA}_{video_url,resolution,annotion_time,crop_wh,crop_ratio}.txt`; the misspelling is
-the release's, one list begins with a BOM, and some clips have no crop. Videos lie under `videos/` as
-`NAME.mp4` or `{RD,WDA,WRA}_NAME.mp4`.
+Either the whole videos are there (`NAME.mp4`, `GROUP_NAME.mp4`), or the ranges already cut and cropped
+(`NAME_I.mp4` as the release names them, `GROUP_NAME_III.mp4` as most projects do), in any folder of the root.
+A name may end in a number of its own: what the lists call a video is one.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
-from ..media import probe, read_audio
-from ..records import Box, Clip, Rejected, Seconds
-from ..segment import segments
-from .found import Found, Report, SourceConfig, Unusable
+from ..media import probe
+from ..records import Box, Clip, Probe, Rejected, Seconds
+from .cut import Span, cut
+from .found import Found, Memo, SourceConfig, Unusable
+from .hdtf_lists import Annotation, Annotations, Range, read_annotations
+from .walk import Tree, walk
 
-GROUPS = ("RD", "WDA", "WRA")
-VIDEO_SUFFIXES = (".mp4", ".mkv", ".webm", ".mov")
-RANGE = re.compile(r"(\d+):(\d+(?:\.\d+)?)-(\d+):(\d+(?:\.\d+)?)$")
-LICENCE = "HDTF annotations CC BY 4.0; the videos have their uploaders' terms"
+VIDEO_SUFFIXES = (".mp4", ".mkv", ".webm", ".mov", ".m4v")
+LICENCE = "HDTF: annotations CC BY 4.0; the videos have their uploaders' terms"
+CONSENT = "not stated by the corpus"
+SHORTEST: Seconds = 0.04
+"""Less than a frame is no range."""
 
 
-def hdtf_clips(root: Path, config: SourceConfig) -> list[Found]:
-    """List the pieces of every annotated range; unreadable annotations are listed as unusable."""
-    found: list[Found] = []
-    for group in GROUPS:
-        crops = _crops(root, group)
-        heights = _heights(root, group)
-        for name, ranges in _ranges(root, group).items():
-            hints = {key: box for key, box in crops.items() if key.rpartition("_")[0] == name}
-            video = _video(root, group, name)
-            hints = _rescaled(hints, video, heights.get(name, 0))
-            found += _of_video(root, group, name, ranges, hints, config)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Take:
+    """A file that holds a range."""
+
+    path: str
+    """Below the root."""
+    whole: bool
+    """Whether it is the whole video; else it is the range itself, cut and cropped."""
+
+
+def hdtf_clips(root: Path, config: SourceConfig, memo: Memo | None = None) -> list[Found]:
+    """List the pieces of every annotated range; what cannot become a clip is listed as unusable.
+
+    `memo` holds the cuts of earlier listings and takes those of this one.
+    """
+    tree = walk(root)
+    annotations = read_annotations(root, tree)
+    takes = find_takes(root, tree, annotations)
+    found: list[Found] = list(annotations.faults)
+    for video in annotations.videos:
+        for index in range(len(video.ranges)):
+            take = takes.get(video.clip(index))
+            try:
+                found += _pieces(root, video, index, take, config, {} if memo is None else memo)
+            except Rejected as rejected:
+                found.append(Unusable(id=video.clip(index), reason=rejected.reason, message=rejected.message))
     return found
 
 
-def hdtf_doctor(root: Path) -> Report:
-    """Compare the annotations with the videos that were obtained, without decoding any."""
-    names = [(group, name) for group in GROUPS for name in _ranges(root, group)]
-    have = [(group, name) for group, name in names if _video(root, group, name) is not None]
-    ranges = {(group, name): parts for group in GROUPS for name, parts in _ranges(root, group).items()}
-    crops = sum(len(_crops(root, group)) for group in GROUPS)
-    urls = {(group, row[0]) for group in GROUPS for row in _rows(root, group, "video_url")}
-    return Report(
-        expected=len(names),
-        present=len(have),
-        missing=tuple(f"{group}_{name}" for group, name in names if (group, name) not in have),
-        broken=tuple(
-            f"{group}_{name}: `{part}` is no time range"
-            for (group, name), parts in ranges.items()
-            for part in parts
-            if _range(part) is None
-        ),
-        notes=(
-            f"{sum(len(parts) for parts in ranges.values())} annotated ranges, {crops} with a crop window",
-            f"{len(urls - set(names))} videos have an address but no time range",
-        ),
-    )
+def find_takes(root: Path, tree: Tree, annotations: Annotations) -> dict[str, Take]:
+    """Find the file of every range, by the range's name: the whole video before a clip cut from it.
+
+    Where the whole video has no sound and the clip has, the clip is taken.
+    """
+    stems = _stems(tree.files)
+    videos = {name for video in annotations.videos for name in (video.name, f"{video.group}_{video.name}")}
+    takes = {}
+    for video in annotations.videos:
+        whole = _place(stems, video.group, (f"{video.group}_{video.name}", video.name))
+        for index in range(len(video.ranges)):
+            part = _place(
+                stems, video.group, (name for name in _clip_names(video, index) if name not in videos)
+            )
+            if part and (whole is None or (_is_silent(root / whole) and not _is_silent(root / part))):
+                takes[video.clip(index)] = Take(path=part, whole=False)
+            elif whole:
+                takes[video.clip(index)] = Take(path=whole, whole=True)
+    return takes
 
 
-def _of_video(
-    root: Path, group: str, name: str, ranges: list[str], crops: dict[str, Box], config: SourceConfig
-) -> list[Found]:
-    video = _video(root, group, name)
-    found: list[Found] = []
-    for index, part in enumerate(ranges):
-        clip_id = f"{group}_{name}_{index:03d}"
-        span = _range(part)
-        if span is None:
-            message = f"{group}_annotion_time.txt: `{part}` of {name} is no mm:ss-mm:ss range; correct it"
-            found.append(Unusable(id=clip_id, reason="bad_annotation", message=message))
-            continue
-        hint = crops.get(f"{name}_{index}")
-        # a video that is not there stays one clip, whose turn ends in missing_file
-        path = video or root / "videos" / f"{name}.mp4"
-        found += _pieces(clip_id, path, span, hint, name, config)
-    return found
+def usable_span(stretch: Range, take: Take, facts: Probe) -> Span:
+    """Say which part of its file a range is; it ends where the file does.
+
+    Raises `Rejected("bad_annotation")` for what is no range, holds part of another, or lies beyond the end.
+    """
+    annotated = stretch.checked()
+    span = annotated if take.whole else (0.0, facts.duration)
+    end = min(span[1], facts.duration) if facts.duration > 0 else span[1]
+    if end - span[0] < SHORTEST:
+        name = take.path.rpartition("/")[2]
+        message = f"{stretch.text} begins beyond the end of {name} ({facts.duration:.1f} s); correct it"
+        raise Rejected("bad_annotation", message)
+    return span[0], end
+
+
+def face_window(video: Annotation, stretch: Range, take: Take, facts: Probe) -> Box | None:
+    """Bring a range's window to the pixels of the file, cut off at the picture's border.
+
+    None where there is nothing to bring over: no window, no annotated resolution, a file already cropped.
+    """
+    if stretch.window is None or video.height == 0 or not take.whole:
+        return None
+    ratio = facts.height / video.height
+    x0, y0, x1, y1 = (value * ratio for value in stretch.window)
+    box = (max(x0, 0.0), max(y0, 0.0), min(x1, float(facts.width)), min(y1, float(facts.height)))
+    return box if box[2] - box[0] >= 1 and box[3] - box[1] >= 1 else None
 
 
 def _pieces(
-    clip_id: str,
-    video: Path,
-    span: tuple[Seconds, Seconds],
-    hint: Box | None,
-    name: str,
-    config: SourceConfig,
+    root: Path, video: Annotation, index: int, take: Take | None, config: SourceConfig, memo: Memo
 ) -> list[Found]:
-    """Cut a range at silences; a video whose sound cannot be read stays whole and is judged in its turn."""
+    """Cut a range at silences; one whose sound cannot be read stays whole and is judged in its turn."""
+    stretch = video.ranges[index]
+    stretch.checked()
+    if take is None:
+        message = f"neither {video.name}.mp4 nor {video.clip(index)}.mp4 is there; complete the download"
+        raise Rejected("missing_file", message)
+    facts = probe(root / take.path)
+    span = usable_span(stretch, take, facts)
     try:
-        end = min(span[1], probe(video).duration)
-        cuts = segments(read_audio(video, span[0], end), config.segment)
+        spans = cut(root, take.path, span, config.segment, memo) or [span]
     except Rejected:
-        cuts = ()
-    spans = [(span[0] + a, span[0] + b) for a, b in cuts] or [span]
-    speaker = re.sub(r"\d+$", "", name)
+        spans = [span]
     return [
         Clip(
-            id=f"{clip_id}_{number:03d}",
+            id=f"{video.clip(index)}_{number:03d}",
             source="hdtf",
-            speaker=speaker,
-            video=video,
-            start=round(start, 3),
-            end=round(stop, 3),
+            speaker=video.speaker,
+            video=root / take.path,
+            start=start,
+            end=end,
             language="en",
-            crop_hint=hint,
-            licence=LICENCE,
+            crop_hint=face_window(video, stretch, take, facts),
+            licence=config.licence or LICENCE,
+            consent=config.consent or CONSENT,
         )
-        for number, (start, stop) in enumerate(spans)
+        for number, (start, end) in enumerate(spans)
     ]
 
 
-def _folder(root: Path) -> Path:
-    return root / "HDTF_dataset" if (root / "HDTF_dataset").is_dir() else root
+def _stems(files: Iterable[str]) -> dict[str, list[str]]:
+    """Sort the videos by name without suffix; the preferred format and the least deep folder first."""
+    stems: dict[str, list[str]] = {}
+    for path in files:
+        stem, dot, suffix = path.rpartition("/")[2].rpartition(".")
+        if dot + suffix.lower() in VIDEO_SUFFIXES:
+            stems.setdefault(stem, []).append(path)
+    for paths in stems.values():
+        paths.sort(key=lambda path: (VIDEO_SUFFIXES.index(Path(path).suffix.lower()), path.count("/"), path))
+    return stems
 
 
-def _rows(root: Path, group: str, kind: str) -> list[list[str]]:
-    path = _folder(root) / f"{group}_{kind}.txt"
-    if not path.exists():
-        return []
-    lines = path.read_bytes().decode("utf-8-sig", errors="replace").splitlines()
-    return [line.replace("\ufeff", "").split() for line in lines if line.strip()]
-
-
-def _ranges(root: Path, group: str) -> dict[str, list[str]]:
-    """Time ranges as they are written, by video name without suffix."""
-    rows = _rows(root, group, "annotion_time") or _rows(root, group, "annotation_time")
-    return {row[0].removesuffix(".mp4"): row[1:] for row in rows}
-
-
-def _crops(root: Path, group: str) -> dict[str, Box]:
-    """Crop windows (x0, y0, x1, y1) in pixels of the annotated resolution, by `name_index`."""
-    crops = {}
-    for row in _rows(root, group, "crop_wh"):
-        numbers = [float(value) for value in row[1:5] if re.match(r"-?\d+(\.\d+)?$", value)]
-        if len(numbers) == 4:
-            x, width, y, height = numbers
-            crops[row[0].removesuffix(".mp4")] = (x, y, x + width, y + height)
-    return crops
-
-
-def _heights(root: Path, group: str) -> dict[str, int]:
-    """Vertical resolution that the crop windows refer to, by video name; 0 and gaps exist in the release."""
-    rows = [row for row in _rows(root, group, "resolution") if len(row) > 1 and row[1].isdigit()]
-    return {row[0].removesuffix(".mp4"): int(row[1]) for row in rows}
-
-
-def _rescaled(hints: dict[str, Box], video: Path | None, height: int) -> dict[str, Box]:
-    """Bring crop windows to the pixels of the video that was really obtained."""
-    if video is None or height == 0 or not hints:
-        return hints
-    try:
-        ratio = probe(video).height / height
-    except Rejected:
-        return hints
-    return {key: (a * ratio, b * ratio, c * ratio, d * ratio) for key, (a, b, c, d) in hints.items()}
-
-
-def _range(part: str) -> tuple[Seconds, Seconds] | None:
-    match = RANGE.match(part)
-    if match is None:
-        return None
-    start = 60 * int(match[1]) + float(match[2])
-    end = 60 * int(match[3]) + float(match[4])
-    return (start, end) if end > start else None
-
-
-def _video(root: Path, group: str, name: str) -> Path | None:
-    for stem in (name, f"{group}_{name}"):
-        for suffix in VIDEO_SUFFIXES:
-            for folder in ("videos", f"videos/{group}", group, "."):
-                path = root / folder / f"{stem}{suffix}"
-                if path.exists():
-                    return path
+def _place(stems: dict[str, list[str]], group: str, names: Iterable[str]) -> str | None:
+    """Find a file by its possible names; one in a folder of another group is not meant."""
+    for name in names:
+        for path in stems.get(name, []):
+            folders = set(re.split("/", path)[:-1]) & {"RD", "WDA", "WRA"}
+            if not folders or group in folders:
+                return path
     return None
+
+
+def _clip_names(video: Annotation, index: int) -> list[str]:
+    names = (f"{video.group}_{video.name}", video.name)
+    return [f"{name}_{number}" for name in names for number in (f"{index:03d}", f"{index}")]
+
+
+def _is_silent(path: Path) -> bool:
+    """Tell whether a file lacks sound; one that cannot be read has none."""
+    try:
+        return probe(path).audio_codec is None
+    except Rejected:
+        return True
