@@ -116,7 +116,7 @@ def _file_notes(looks: list[Look]) -> list[str]:
 
 
 def _lines(kinds: tuple[tuple[str, list[str]], ...]) -> list[str]:
-    return [f"{len(names)} {what}: {some(names)}" for what, names in kinds if names]
+    return [f"{len(names)} {what}: {some(names, 15)}" for what, names in kinds if names]
 
 
 def _silent(looks: list[Look]) -> list[str]:
