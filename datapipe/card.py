@@ -93,12 +93,13 @@ def data_card(
     `files` are the paths of each split as `datasets` shall load them; `filters` are the conditions by which
     the rows were chosen out of the dataset.
     """
+    facts = summarise(rows)
     parts = (
         _front(manifest, rows, files),
         f"# {markdown(manifest.name)}\n",
-        _contents(manifest, rows, filters),
+        _contents(manifest, rows, facts, filters),
         _making(manifest),
-        _quality(rows),
+        _quality(facts),
         _rejects(manifest),
         _splits(leakage, filters),
         _terms(rows),
@@ -146,8 +147,9 @@ def _size(samples: int) -> str:
     return next((name for limit, name in SIZES if samples < limit), "n>10M")
 
 
-def _contents(manifest: Manifest, rows: pd.DataFrame, filters: Sequence[str]) -> str:
-    facts = summarise(rows)
+def _contents(
+    manifest: Manifest, rows: pd.DataFrame, facts: Mapping[str, Any], filters: Sequence[str]
+) -> str:
     what = DESCRIPTIONS.get(manifest.source, manifest.source)
     lead = (
         f"{facts['samples']} aligned talking-head samples ({_time(facts['seconds'])}, {facts['speakers']}"
@@ -180,7 +182,7 @@ def _time(seconds: float) -> str:
 
 
 def _making(manifest: Manifest) -> str:
-    versions = ", ".join(f"{markdown(name)} {markdown(value)}" for name, value in manifest.versions.items())
+    versions = ", ".join(f"{markdown(name)} {markdown(value)}" for name, value in sorted(manifest.versions.items()))
     lines = [
         "## How it was made\n",
         "Every clip was decoded once: transcript (the corpus' own, else recognised), phonemes aligned to the"
@@ -197,13 +199,13 @@ def _making(manifest: Manifest) -> str:
     return "\n".join(lines)
 
 
-def _quality(rows: pd.DataFrame) -> str:
+def _quality(facts: Mapping[str, Any]) -> str:
     lines = ["## Quality\n", "No sample was dropped by these; filter when you read.\n"]
     lines += [
         "| Column | 5 % | median | 95 % | samples | better | meaning |",
         "|---|---:|---:|---:|---:|---|---|",
     ]
-    for name, spread in summarise(rows)["quality"].items():
+    for name, spread in facts["quality"].items():
         numbers = " | ".join(f"{spread[at]:g}" for at in ("p5", "median", "p95", "n"))
         better = {"small": "near 0", "none": "-"}.get(BETTER.get(name, "none"), BETTER.get(name, "-"))
         lines.append(f"| {markdown(name)} | {numbers} | {better} | {markdown(COLUMNS.get(name, ''))} |")

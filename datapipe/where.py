@@ -1,6 +1,6 @@
 """Choose samples by their columns: conditions as a user types them, parsed, never evaluated.
 
-`quality.face_px >= 80`, `abs(quality.yaw_deg) < 30`, `duration < 8`, `split == train`, `speaker != "s 1"`.
+`quality.face_px >= 80`, `abs(quality.av_difference_ms) <= 40`, `split == train`, `speaker != "s 1"`.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ def parse(text: str) -> Condition:
         raise Rejected(
             "bad_input",
             f"--where `{text}` is no condition; write COLUMN OP VALUE, for example "
-            "`quality.face_px >= 80`, `abs(quality.yaw) < 0.3` or `split == train`",
+            "`quality.face_px >= 80`, `abs(quality.av_difference_ms) <= 40` or `split == train`",
         )
     quoted = QUOTED.fullmatch(found["value"])
     value = found["value"] if quoted is None else quoted[1] or quoted[2] or ""
