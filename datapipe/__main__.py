@@ -148,10 +148,10 @@ def sample(argv: list[str], prog: str) -> int:
 
 def build(argv: list[str], prog: str) -> int:
     """Turn a corpus into shards."""
-    from .arguments import BuildArguments
+    from .arguments import BuildArguments, replayed
     from .run import build as run_build
 
-    arguments = _read(BuildArguments, argv, prog)
+    arguments = _read(BuildArguments, argv, prog, replayed(argv))
     report = run_build(arguments.source, arguments.root, arguments.out, arguments.settings, arguments.run)
     counts = report.counts
     say(f"{counts.sentence()} [{report.seconds:.1f} s]")
@@ -160,17 +160,19 @@ def build(argv: list[str], prog: str) -> int:
         emit(json.dumps(facts, sort_keys=True))
     else:
         emit(str(arguments.out / "manifest.json"))
-    if counts.rejected or counts.failed:
+    if arguments.run.only is not None:
+        say("\n".join(f"{row.reason}: {row.traceback or row.message}" for row in report.troubles))
+    elif report.troubles:
         say(f"why, clip by clip: {arguments.out / 'ledger.jsonl'}")
     return DONE_WITH_REJECTS if counts.rejected or counts.failed else DONE
 
 
 def plan(argv: list[str], prog: str) -> int:
     """Say what a build would do, without doing it."""
-    from .arguments import BuildArguments
+    from .arguments import BuildArguments, replayed
     from .run import plan as run_plan
 
-    arguments = _read(BuildArguments, argv, prog)
+    arguments = _read(BuildArguments, argv, prog, replayed(argv))
     found = run_plan(arguments.source, arguments.root, arguments.out, arguments.settings, arguments.run)
     if arguments.json:
         emit(json.dumps(found, ensure_ascii=False, sort_keys=True))
@@ -321,8 +323,10 @@ def main(argv: list[str]) -> int:
         return error.code if isinstance(error.code, int) else WRONG_USE
 
 
-def _read(kind: type[ArgumentsT], argv: list[str], prog: str) -> ArgumentsT:
-    parsed: Any = tyro.cli(kind, args=argv, prog=prog)
+def _read(
+    kind: type[ArgumentsT], argv: list[str], prog: str, default: ArgumentsT | None = None
+) -> ArgumentsT:
+    parsed: Any = tyro.cli(kind, args=argv, prog=prog, default=default)
     return parsed  # type: ignore[no-any-return]
 
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import tyro
 
 from .config import BuildConfig
 from .records import Rejected
-from .run import RunConfig
+from .run import RunConfig, read_replay
 from .sample import SampleConfig
 from .splits import SplitConfig
 
@@ -26,6 +27,19 @@ class SampleArguments:
     json: bool = False
     """Write the result to stdout as JSON."""
     config: Annotated[SampleConfig, tyro.conf.arg(name="")] = field(default_factory=SampleConfig)
+
+
+def replayed(argv: Sequence[str]) -> BuildArguments | None:
+    """Read the `build.json` that `--config` names, as what is left out on the command line; None without."""
+    for index, word in enumerate(argv):
+        name, _, value = word.partition("=")
+        if name == "--config":
+            path = value or (argv[index + 1] if index + 1 < len(argv) else "")
+            source, root, config = read_replay(Path(path))
+            still_needed: Any = tyro.MISSING
+            known: Any = source
+            return BuildArguments(source=known, root=root, out=still_needed, config=config)
+    return None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +68,8 @@ class BuildArguments:
     """Side of the square frames in pixels (even); short for --crop.size."""
     language: str | None = None
     """Language of a folder's clips (en, zh); left out, it is recognised."""
+    replay: Annotated[Path | None, tyro.conf.arg(name="config")] = None
+    """A `build.json` that an earlier build wrote: source, root and settings are taken from it."""
     json: bool = False
     """Write the result to stdout as JSON."""
     run: Annotated[RunConfig, tyro.conf.arg(name="")] = field(default_factory=RunConfig)

@@ -1,15 +1,19 @@
-"""Finished samples by content: the same input, settings, stages and weights are computed once.
+"""What was computed once, by content: the same input, settings, stages and weights give the same sample.
 
-The key is a sha256 over the bytes of the input files, the clip's record without its paths, the build's
-settings, the version of the stages, and the weights that the settings use. An entry is one small tar,
-published by rename, so a crash leaves none that is half-written; one that is damaged counts as absent.
+`inputs_key` is a sha256 over the bytes of a clip's files and its record without paths; `sample_key` adds
+the settings, the version of the stages and the weights. A finished sample is one small tar, published by
+rename, so that a crash leaves none that is half-written; one that is damaged counts as absent. The slow
+stages are kept too, each by what it depends on: another crop or keyframe rule detects nothing again.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import tarfile
+from dataclasses import fields
+from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -17,9 +21,10 @@ from typing import Any
 from . import phonemes as inventory
 from . import transcribe
 from .config import BuildConfig
-from .files import hash_once
+from .files import hash_once, write_bytes
 from .records import Clip, to_dict
 from .shards import MEMBERS, SUMS, read_shard, write_shard
+from .stages import CODECS
 from .weights import lookup
 
 STAGES_VERSION = "stages/3"
@@ -27,29 +32,56 @@ STAGES_VERSION = "stages/3"
 VERSIONS = {"avatarsync": version("avatarsync"), "stages": STAGES_VERSION, "phonemes": inventory.VERSION}
 """What decides a sample's bytes beside its input, its settings and the weights."""
 FACE_WEIGHTS = ("scrfd-500m", "2d106det", "w600k-mbf")
+DEPENDS = {
+    "understand": ("decode", "transcribe"),
+    "align": ("decode", "transcribe", "align"),
+    "track_speaker": ("decode", "track"),
+}
+"""The stages that are kept, with the settings that their results depend on."""
 
 
 def used_weights(config: BuildConfig) -> dict[str, str]:
     """Name the registry files that a build with these settings may use, with their sha256."""
-    names = [*FACE_WEIGHTS, *transcribe.WEIGHTS, "pocketsphinx-zh"]
+    names = [*FACE_WEIGHTS, *transcribe.WEIGHTS, "pocketsphinx-zh", "cmudict"]
     if config.upscale.backend == "realesrgan":
         names.append("realesrgan-x2")
     return {name: lookup(name).sha256 for name in names}
 
 
-def sample_key(clip: Clip, config: BuildConfig) -> str:
-    """Give the content address of a clip's sample; files that are absent count as empty."""
-    record: dict[str, Any] = to_dict(clip)
+def settings_key(config: BuildConfig) -> str:
+    """Hash everything but the input that decides a sample's bytes.
+
+    How a corpus is read shows in the clips, and splits are decided later.
+    """
+    stages = tuple(
+        (each.name, getattr(config, each.name))
+        for each in fields(config)
+        if each.name not in ("source", "split")
+    )
+    return _settings_key(stages, tuple(sorted(used_weights(config).items())))
+
+
+@lru_cache(maxsize=8)
+def _settings_key(stages: tuple[tuple[str, Any], ...], weights: tuple[tuple[str, str], ...]) -> str:
+    settings = {name: to_dict(value) for name, value in stages}
+    return _digest([settings, weights, STAGES_VERSION, inventory.VERSION])
+
+
+def inputs_key(clip: Clip) -> str:
+    """Hash what a clip is made of; files that are absent count as empty."""
     files = {"video": clip.video, "audio": clip.audio}
-    record |= {name: _content(path) for name, path in files.items()}
-    facts = {
-        "clip": record,
-        "config": to_dict(config),
-        "stages": STAGES_VERSION,
-        "phonemes": inventory.VERSION,
-        "weights": used_weights(config),
-    }
-    return hashlib.sha256(json.dumps(facts, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
+    return _digest(_record(clip) | {name: _content(path) for name, path in files.items()})
+
+
+def sample_key(clip: Clip, config: BuildConfig) -> str:
+    """Give the content address of a clip's sample."""
+    return _digest([inputs_key(clip), settings_key(config)])
+
+
+def stamp(clip: Clip, config: BuildConfig) -> str:
+    """Tell cheaply whether anything changed: as `sample_key`, but by the files' sizes and times."""
+    files = {"video": clip.video, "audio": clip.audio}
+    return _digest([_record(clip) | {n: _state(p) for n, p in files.items()}, settings_key(config)])
 
 
 def cache_path(folder: Path, key: str) -> Path:
@@ -68,8 +100,48 @@ def load(path: Path) -> dict[str, bytes] | None:
 
 
 def store(path: Path, key: str, members: dict[str, bytes]) -> None:
-    """Keep a sample's members, whole or not at all."""
+    """Keep a finished sample."""
     write_shard(path, [(key, {**members, SUMS: _sums(members)})])
+
+
+def stage_path(folder: Path, inputs: str, stage: str, config: BuildConfig) -> Path:
+    """Say where the result of a kept stage lies."""
+    settings = {name: to_dict(getattr(config, name)) for name in DEPENDS[stage]}
+    key = _digest([settings, STAGES_VERSION, inventory.VERSION, used_weights(config)])
+    return _stages(folder, inputs) / f"{stage}-{key[:32]}{CODECS[stage].suffix}"
+
+
+def load_stage(path: Path, stage: str) -> Any:
+    """Read the result of a kept stage; None when there is none or it is damaged."""
+    try:
+        return CODECS[stage].read(path.read_bytes())
+    except (FileNotFoundError, ValueError, KeyError, EOFError):
+        return None
+
+
+def store_stage(path: Path, stage: str, result: Any) -> None:
+    """Keep the result of a stage."""
+    write_bytes(path, CODECS[stage].write(result))
+
+
+def forget(folder: Path, inputs: str, key: str) -> None:
+    """Delete everything that is kept of a clip."""
+    cache_path(folder, key).unlink(missing_ok=True)
+    if inputs:
+        shutil.rmtree(_stages(folder, inputs), ignore_errors=True)
+
+
+def _stages(folder: Path, inputs: str) -> Path:
+    return folder / "stages" / inputs[:2] / inputs
+
+
+def _record(clip: Clip) -> dict[str, Any]:
+    record: dict[str, Any] = to_dict(clip)
+    return {name: value for name, value in record.items() if name not in ("video", "audio")}
+
+
+def _digest(facts: Any) -> str:
+    return hashlib.sha256(json.dumps(facts, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
 
 
 def _sums(members: dict[str, bytes]) -> bytes:
@@ -79,3 +151,11 @@ def _sums(members: dict[str, bytes]) -> bytes:
 
 def _content(path: Path | None) -> list[str]:
     return [path.name, hash_once(path)] if path is not None and path.is_file() else []
+
+
+def _state(path: Path | None) -> list[str | int | float]:
+    try:
+        state = None if path is None else path.stat()
+    except OSError:
+        return []
+    return [] if path is None or state is None else [path.name, state.st_size, state.st_mtime_ns]

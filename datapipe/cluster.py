@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from itertools import islice
@@ -16,7 +16,9 @@ from .records import Rejected, Seconds
 TaskT = TypeVar("TaskT")
 ResultT = TypeVar("ResultT")
 PER_WORKER = 4
-"""Tasks in flight per worker: enough to hide the way to the scheduler."""
+"""Batches in flight per worker: enough to hide the way to the scheduler."""
+FIRST_WORKER: Seconds = 60.0
+"""How long a scheduler may be without workers."""
 TRIM_SETTING = "distributed.nanny.pre-spawn-environ.MALLOC_TRIM_THRESHOLD_"
 TRIM_BYTES = 256 << 20
 """Free memory a worker keeps. Dask's 64 KiB gives every frame buffer back, to be zeroed for the next."""
@@ -32,22 +34,25 @@ class DaskConfig:
     """Processes of a local cluster, one thread each."""
     stall: Seconds
     """When nothing ends for this long, what is running counts as hung and the workers are restarted."""
+    batch: int
+    """Most tasks that travel together; a task on its own costs the scheduler about a millisecond."""
     scratch: Path
     """Folder that is swept of temporary files when the workers are gone."""
 
 
 def run_on_dask(
-    function: Callable[[TaskT], ResultT], tasks: Iterable[TaskT], config: DaskConfig
+    function: Callable[[Sequence[TaskT]], list[ResultT]], tasks: Sequence[TaskT], config: DaskConfig
 ) -> Iterator[tuple[TaskT, ResultT | BaseException]]:
-    """Yield (task, result or exception) as they end; a worker that dies costs its own tasks alone.
+    """Yield (task, result or exception) as they end; a worker that dies costs its own task alone.
 
-    Raises `Rejected("bad_input")` when the scheduler cannot be reached.
+    `function` gives one result per task of a batch. Raises `Rejected("bad_input")` when the scheduler cannot
+    be reached or has no workers.
     """
     try:
         with ExitStack() as stack:
             stack.enter_context(_environment_kept())
             client = stack.enter_context(_client(config, stack))
-            yield from _in_windows(client, function, iter(tasks), config.stall)
+            yield from _in_windows(client, function, tasks, config)
     finally:
         for leftover in config.scratch.rglob(".*.tmp*"):
             leftover.unlink(missing_ok=True)
@@ -68,30 +73,52 @@ def _environment_kept() -> Iterator[None]:
 
 
 def _in_windows(
-    client: Any, function: Callable[[TaskT], ResultT], tasks: Iterator[TaskT], stall: Seconds
+    client: Any,
+    function: Callable[[Sequence[TaskT]], list[ResultT]],
+    tasks: Sequence[TaskT],
+    config: DaskConfig,
 ) -> Iterator[tuple[TaskT, ResultT | BaseException]]:
-    """Keep a few tasks per worker in flight: a corpus of 100 000 clips must not sit in the scheduler.
+    """Keep a few batches per worker in flight: a corpus of 100 000 clips must not sit in the scheduler.
 
-    A worker that dies or hangs takes the tasks down that were waiting for it. Those are suspects: they run
-    again at the end, one at a time, so that only the guilty one is charged.
+    A worker that dies or hangs takes the batches down that were waiting for it. Their tasks are suspects:
+    they run again at the end, one at a time, so that only the guilty one is charged.
     """
-    window = PER_WORKER * max(1, len(client.scheduler_info()["workers"]))
+    waiting = _batches(tasks, _num_workers(client), config.batch)
     suspects: list[TaskT] = []
-    pending: dict[Any, TaskT] = {}
+    pending: dict[Any, list[TaskT]] = {}
     while True:
-        for task in islice(tasks, window - len(pending)):
-            pending[client.submit(function, task, pure=False, retries=0)] = task
+        for batch in islice(waiting, max(0, PER_WORKER * _num_workers(client) - len(pending))):
+            pending[client.submit(function, batch, pure=False, retries=0)] = batch
         if not pending:
             break
-        for task, outcome in _next(client, pending, stall):
+        for batch, outcome in _next(client, pending, config.stall):
             if isinstance(outcome, WorkerLost):
-                suspects.append(task)
+                suspects += batch
             else:
-                yield task, outcome
+                yield from _shared_out(batch, outcome)
     for task in suspects:
-        alone = {client.submit(function, task, pure=False, retries=0): task}
-        for _, outcome in _next(client, alone, stall):
-            yield task, outcome.verdict if isinstance(outcome, WorkerLost) else outcome
+        alone = {client.submit(function, [task], pure=False, retries=0): [task]}
+        for batch, outcome in _next(client, alone, config.stall):
+            yield from _shared_out(batch, outcome.verdict if isinstance(outcome, WorkerLost) else outcome)
+
+
+def _batches(tasks: Sequence[TaskT], workers: int, largest: int) -> Iterator[list[TaskT]]:
+    """Cut the tasks into batches, small enough that all workers have something to do until the end."""
+    size = max(1, min(largest, len(tasks) // (workers * 2 * PER_WORKER)))
+    return (list(tasks[first : first + size]) for first in range(0, len(tasks), size))
+
+
+def _shared_out(
+    batch: list[TaskT], outcome: list[ResultT] | BaseException
+) -> Iterator[tuple[TaskT, ResultT | BaseException]]:
+    if isinstance(outcome, BaseException):
+        yield from ((task, outcome) for task in batch)
+    else:
+        yield from zip(batch, outcome, strict=True)
+
+
+def _num_workers(client: Any) -> int:
+    return max(1, len(client.nthreads()))
 
 
 class WorkerLost(Exception):
@@ -102,15 +129,15 @@ class WorkerLost(Exception):
         self.verdict = verdict
 
 
-def _next(client: Any, pending: dict[Any, TaskT], stall: Seconds) -> list[tuple[TaskT, Any]]:
-    """Wait for the first tasks to end and take them out of `pending`; all of them when nothing ends."""
+def _next(client: Any, pending: dict[Any, list[TaskT]], stall: Seconds) -> list[tuple[list[TaskT], Any]]:
+    """Wait for the first batches to end and take them out of `pending`; all of them when nothing ends."""
     from distributed import wait
 
     try:
         ended = wait(list(pending), timeout=stall, return_when="FIRST_COMPLETED").done
     except TimeoutError:
         hung = Rejected("timeout", f"nothing ended for {stall:.0f} s; the worker was restarted")
-        held = [(task, WorkerLost(hung)) for task in pending.values()]
+        held = [(batch, WorkerLost(hung)) for batch in pending.values()]
         pending.clear()
         client.restart()
         return held
@@ -149,9 +176,19 @@ def _client(config: DaskConfig, stack: ExitStack) -> Any:
         raise Rejected(
             "bad_input", f"unknown cluster `{config.cluster}`; known: inline, local, tcp://HOST:PORT"
         )
+    return _existing(config.cluster)
+
+
+def _existing(address: str) -> Any:
+    from distributed import Client
+
     try:
-        return Client(config.cluster, timeout="10s")
+        client = Client(address, timeout="10s")
     except OSError as error:
-        raise Rejected(
-            "bad_input", f"no Dask scheduler answers at {config.cluster}; start one there"
-        ) from error
+        raise Rejected("bad_input", f"no Dask scheduler answers at {address}; start one there") from error
+    try:
+        client.wait_for_workers(1, timeout=FIRST_WORKER)
+    except TimeoutError as error:
+        message = f"the scheduler at {address} has no workers; start some with `dask worker {address}`"
+        raise Rejected("bad_input", message) from error
+    return client

@@ -1,10 +1,15 @@
-"""What became of every clip: one row each, and the sum that must come out."""
+"""What became of every clip: one row each, and the sum that must come out.
+
+While a build runs, its rows go to the journal, a folder of small files that are each written whole; at the
+end they are gathered in the ledger. A build that was killed is read from both.
+"""
 
 from __future__ import annotations
 
 import json
+import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -13,6 +18,9 @@ from .files import write_text
 from .records import Rejected, Seconds, from_dict, to_dict
 
 FILE = "ledger.jsonl"
+JOURNAL = ".cache/journal"
+EVERY: Seconds = 1.0
+"""How long rows wait for company before they are written to the journal."""
 Status = Literal["done", "rejected", "failed"]
 PASSING = {"disk_full", "timeout", "missing_weight", "bad_weight"}
 """Reasons that lie in the machine, not in the clip: such clips are tried again in every run."""
@@ -34,6 +42,12 @@ class Row:
     attempt: int = 1
     key: str = ""
     """Content address of the sample, or of the attempt to make it."""
+    inputs: str = ""
+    """Content address of the clip's files and record."""
+    stamp: str = ""
+    """What the clip and the settings looked like from outside: while it is the same, the outcome stands."""
+    reproduce: str = ""
+    """The command that tries this clip alone; of clips that did not get through."""
     reused: bool = False
     """True when an earlier run's outcome was taken."""
 
@@ -79,21 +93,49 @@ def count(rows: Sequence[Row], total: int) -> Counts:
 
 
 def write_ledger(folder: Path, rows: Sequence[Row]) -> None:
-    """Write one line per clip, ordered by clip."""
-    ordered = sorted(rows, key=lambda row: row.clip)
-    lines = [json.dumps(to_dict(row), ensure_ascii=False, sort_keys=True) for row in ordered]
-    write_text(folder / FILE, "".join(line + "\n" for line in lines))
+    """Write one line per clip, ordered by clip; the journal has done its duty then."""
+    write_text(folder / FILE, _lines(sorted(rows, key=lambda row: row.clip)))
+    for path in _journal(folder):
+        path.unlink(missing_ok=True)
 
 
 def read_ledger(folder: Path) -> dict[str, Row]:
-    """Read the rows of the last run by clip; empty when there was none."""
-    path = folder / FILE
-    if not path.exists():
-        return {}
-    rows = [
-        from_dict(json.loads(line), Row) for line in path.read_text(encoding="utf-8").splitlines() if line
-    ]
+    """Read the rows of the last run by clip, an unfinished one included; empty when there was none."""
+    paths = [path for path in (folder / FILE, *_journal(folder)) if path.exists()]
+    lines = [line for path in paths for line in path.read_text(encoding="utf-8").split("\n") if line]
+    rows = [from_dict(json.loads(line), Row) for line in lines]
     return {row.clip: row for row in rows}
+
+
+def journalled(folder: Path, rows: Iterable[Row]) -> Iterator[Row]:
+    """Pass rows on and write them down at least every second, so that a kill loses next to nothing."""
+    number = len(_journal(folder))
+    waiting: list[Row] = []
+    last = time.monotonic()
+    try:
+        for row in rows:
+            waiting.append(row)
+            if time.monotonic() - last > EVERY:
+                write_text(folder / JOURNAL / f"{number:06d}.jsonl", _lines(waiting))
+                number, last = number + 1, time.monotonic()
+                waiting.clear()
+            yield row
+    finally:
+        if waiting:
+            write_text(folder / JOURNAL / f"{number:06d}.jsonl", _lines(waiting))
+
+
+def has_journal(folder: Path) -> bool:
+    """Tell whether there are rows that the ledger does not have yet."""
+    return bool(_journal(folder))
+
+
+def _journal(folder: Path) -> list[Path]:
+    return sorted((folder / JOURNAL).glob("*.jsonl"))
+
+
+def _lines(rows: Iterable[Row]) -> str:
+    return "".join(json.dumps(to_dict(row), ensure_ascii=False, sort_keys=True) + "\n" for row in rows)
 
 
 def wants_retry(row: Row, retry: str | None) -> bool:

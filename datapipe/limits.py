@@ -1,16 +1,20 @@
-"""What a worker may do: how long an item takes, in the main thread or another, and who hears Ctrl-C."""
+"""What may be done: how long an item takes, who hears Ctrl-C, and who writes to a folder."""
 
 from __future__ import annotations
 
 import ctypes
+import fcntl
 import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
-from .records import Seconds
+from .records import Rejected, Seconds
+
+LOCK = ".lock"
 
 
 def leave_interrupts_alone() -> None:
@@ -66,3 +70,21 @@ def _by_thread(seconds: Seconds) -> Iterator[None]:
         timer.cancel()
         if not over.acquire(blocking=False):
             raise_in(me, None)  # it rang as the body ended: take back what was not delivered yet
+
+
+@contextmanager
+def only_one(folder: Path) -> Iterator[None]:
+    """Be the only process that writes to a folder; what a killed one left half-written is removed.
+
+    The lock ends with the process, however it ends. Raises `Rejected("bad_input")` when it is taken.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / LOCK).open("w") as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            message = f"another command is writing to {folder}; wait for it, or choose another folder"
+            raise Rejected("bad_input", message) from error
+        for leftover in folder.rglob(".*.tmp*"):
+            leftover.unlink(missing_ok=True)
+        yield

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from .cache import VERSIONS, used_weights
 from .config import BuildConfig
@@ -16,24 +18,39 @@ from .shards import MEMBERS, escape_key, read_shard
 FILE = "manifest.json"
 
 
-def make_manifest(
-    source: str, config: BuildConfig, shards: Sequence[Shard], samples: Sequence[Sample], counts: Counts
-) -> Manifest:
-    """Describe a finished dataset."""
+def blank_manifest(source: str, config: BuildConfig) -> Manifest:
+    """Say what a dataset is made with, before anything of it is there."""
     return Manifest(
         name=source,
         source=source,
         versions=VERSIONS,
         config=to_dict(config),
         weights=used_weights(config),
+        shards=(),
+        num_samples=0,
+        duration=0.0,
+        rejected={},
+        failed=0,
+        splits={},
+        licences={},
+        consents={},
+    )
+
+
+def fill_manifest(
+    made: Manifest, shards: Sequence[Shard], table: Sequence[Mapping[str, Any]], counts: Counts
+) -> Manifest:
+    """Describe a finished dataset, whose samples are the table's rows."""
+    return replace(
+        made,
         shards=tuple(shards),
-        num_samples=len(samples),
-        duration=round(sum(sample.duration for sample in samples), 6),
+        num_samples=len(table),
+        duration=round(sum(row["duration"] for row in table), 6),
         rejected=counts.reasons,
         failed=counts.failed,
-        splits=_counted(sample.split for sample in samples),
-        licences=_counted(sample.licence for sample in samples),
-        consents=_counted(sample.consent for sample in samples),
+        splits=_counted(row["split"] for row in table),
+        licences=_counted(row["licence"] for row in table),
+        consents=_counted(row["consent"] for row in table),
     )
 
 

@@ -18,8 +18,7 @@ from .ledger import Row, read_ledger
 from .limits import only_one
 from .manifest import FILE as MANIFEST_FILE
 from .manifest import read_manifest
-from .publish import _recipe as recipe_of
-from .publish import finish, identity_of, with_split
+from .publish import finish, identity_of, recipe_of, with_split
 from .records import Manifest, Rejected, Sample, Shard, from_dict, from_json, to_dict
 from .run import REPLAY
 from .shards import read_shard, write_shard

@@ -1,33 +1,40 @@
 """Run the flow over many clips: cached, timed, bounded, counted; here or on a Dask cluster.
 
 Workers hand back rows of the ledger; samples travel as files of the cache. Shards are put together at the
-end in the order of the ids, so neither the number of workers nor their speed can change a byte.
+end in the order of the plan, so neither the number of workers, nor their speed, nor how often the build was
+killed can change a byte.
 """
 
 from __future__ import annotations
 
+import json
+import shlex
 import time
-import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from pathlib import Path
-from typing import ParamSpec, TypeVar
+from typing import Any
 
 from . import cache
 from .cluster import DaskConfig, run_on_dask
 from .config import BuildConfig
 from .console import track
-from .flow import Call, flow
-from .ledger import Counts, Row, check_retry, count, read_ledger, wants_retry, write_ledger
-from .limits import TimeUp, time_limit
+from .files import write_text
+from .ledger import Counts, Row, check_retry, count, journalled, read_ledger, wants_retry
+from .limits import only_one
 from .manifest import FILE as MANIFEST_FILE
-from .manifest import make_manifest, read_manifest, write_manifest
-from .records import Clip, Manifest, Rejected, Sample, Seconds, Shard, from_json
-from .shards import write_shard
+from .manifest import read_manifest
+from .publish import Shelf, publish
+from .records import Clip, Manifest, Rejected, Seconds, from_dict, to_dict
 from .sources import Found, Unusable, find_clips
+from .takedown import lift_takedown, read_takedown
+from .task import Task, failure, rejection, run_batch, run_task
 
-P = ParamSpec("P")
-ResultT = TypeVar("ResultT")
+REPLAY = "build.json"
+"""What was built with which settings; `--config` takes it."""
+SEGMENTS = ".cache/segments.json"
+"""Where long videos were cut, so that they are not listened to again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,32 +49,20 @@ class RunConfig:
     """Try again what did not get through: `failed`, `rejected`, or one reason."""
     limit: int | None = None
     """Take the first N clips only."""
+    only: str | None = None
+    """Take the clip of this id only, and show what became of it."""
     timeout: Seconds = 600.0
     """Longest that one clip may take."""
+    memory: float = 8.0
+    """Most memory that the process of a clip may take, GiB."""
+    isolate: bool = True
+    """Work on clips in a child process, so that a crash in native code costs one clip."""
+    batch: int = 16
+    """Most clips that travel to a worker of a cluster together."""
     per_shard: int = 256
-    """Samples per tar."""
+    """Planned clips per tar; those that are rejected leave it smaller."""
     cache: Path | None = None
     """Folder of finished samples, on a file system that all workers see; default OUT/.cache."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Task:
-    """One clip and all that a worker needs for it."""
-
-    clip: Clip
-    config: BuildConfig
-    folder: Path
-    """The cache."""
-    timeout: Seconds
-    before: Row | None = None
-    """The clip's outcome in the last run."""
-    stands: bool = False
-    """Whether that outcome is taken over while input and settings are the same."""
-
-    @property
-    def attempt(self) -> int:
-        """Number of this attempt."""
-        return 1 if self.before is None else self.before.attempt + 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,60 +73,141 @@ class BuildReport:
     manifest: Manifest
     counts: Counts
     seconds: Seconds
+    troubles: tuple[Row, ...]
+    """Clips that did not get through."""
 
 
 def build(source: str, root: Path, out: Path, config: BuildConfig, run: RunConfig) -> BuildReport:
     """Turn a corpus into shards, ledger and manifest; a second run takes over what is still valid.
 
-    Raises `Rejected`: bad_input (root, source, retry), disk_full.
+    Raises `Rejected`: bad_input (root, source, retry, another build at work), disk_full.
     """
     started = time.monotonic()
     _check_out(out, root, source)
-    known = read_ledger(out)
-    check_retry(run.retry, known)
-    found = find_clips(source, root, config.source)[: run.limit]
-    folder = run.cache or out / ".cache"
-    tasks = [_task(each, config, run, folder, known) for each in found if isinstance(each, Clip)]
-    rows = [_rejected(each.id, each.reason, each.message) for each in found if isinstance(each, Unusable)]
-    rows += track(_results(tasks, run), f"building {source}", total=len(tasks))
-    counts = count(rows, len(found))
-    manifest = _publish(source, out, config, run, rows, counts)
-    return BuildReport(out=out, manifest=manifest, counts=counts, seconds=time.monotonic() - started)
+    with only_one(out):
+        known = read_ledger(out)
+        check_retry(run.retry, known)
+        found = _listed(source, root, out, config, run, known)
+        shelf = Shelf.of(out, _folder(out, run))
+        tasks = [_task(each, out, config, run, known) for each in found if isinstance(each, Clip)]
+        standing = [row for task in tasks if (row := _standing(task, shelf)) is not None]
+        kept = {row.clip for row in standing}
+        todo = [task for task in tasks if task.clip.id not in kept]
+        _write_replay(source, root, out, config)
+        rows = [rejection(each.id, each.reason, each.message) for each in found if isinstance(each, Unusable)]
+        rows += standing
+        results = track(_results(todo, run), f"building {source}", total=len(todo))
+        rows += journalled(out, results)
+        counts = count(rows, len(found))
+        manifest = publish(shelf, source, config, rows, [each.id for each in found], run.per_shard)
+    troubles = tuple(row for row in rows if row.status != "done")
+    return BuildReport(
+        out=out, manifest=manifest, counts=counts, seconds=time.monotonic() - started, troubles=troubles
+    )
 
 
 def plan(source: str, root: Path, out: Path, config: BuildConfig, run: RunConfig) -> dict[str, list[str]]:
     """Say what a build would do, by clip id, without decoding a frame: compute, reuse, skip, unusable."""
     known = read_ledger(out)
+    shelf = Shelf.of(out, _folder(out, run))
     result: dict[str, list[str]] = {"compute": [], "reuse": [], "skip": [], "unusable": []}
-    for each in find_clips(source, root, config.source)[: run.limit]:
-        result[_prospect(each, config, run, run.cache or out / ".cache", known)].append(each.id)
+    for each in _wanted(find_clips(source, root, config.source, _segments(out)), out, run):
+        result[_prospect(each, out, config, run, known, shelf)].append(each.id)
     return result
 
 
-def build_one(task: Task) -> Row:
-    """Take one clip through the flow, or take over what is known of it; never raises but on interruption."""
-    started = time.monotonic()
-    stages: dict[str, Seconds] = {}
-    key = ""
+def read_replay(path: Path) -> tuple[str, Path, BuildConfig]:
+    """Read a `build.json`: source, root and settings; `Rejected("bad_input")` when it is none."""
     try:
-        key = cache.sample_key(task.clip, task.config)
-        path = cache.cache_path(task.folder, key)
-        if cache.load(path) is not None:
-            return _taken_over(task, key)
-        if task.stands and task.before is not None and task.before.key == key:
-            return replace(task.before, reused=True)
-        with time_limit(task.timeout):
-            packed = flow(task.clip, task.config, _timed(stages))
-        cache.store(path, packed.meta.key, packed.members)
-        outcome = Row(clip=task.clip.id, status="done")
-    except Rejected as rejected:
-        outcome = _rejected(task.clip.id, rejected.reason, rejected.message)
-    except TimeUp:
-        message = f"{task.clip.id} took more than {task.timeout:.0f} s; raise --timeout or leave it out"
-        outcome = _rejected(task.clip.id, "timeout", message)
-    except Exception as error:  # noqa: BLE001 - a bug ends this clip alone, and is on record with its traceback
-        outcome = _failure(task.clip.id, error)
-    return _finished(outcome, task, key, stages, time.monotonic() - started)
+        facts: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        return facts["source"], Path(facts["root"]), from_dict(facts["config"], BuildConfig)
+    except (OSError, ValueError, KeyError, ExceptionGroup) as error:
+        message = f"{path} is no build.json of this version; give the one that a build wrote"
+        raise Rejected("bad_input", message) from error
+
+
+def _listed(
+    source: str, root: Path, out: Path, config: BuildConfig, run: RunConfig, known: Mapping[str, Row]
+) -> list[Found]:
+    segments = _segments(out)
+    before = len(segments)
+    if run.retry == "purged":
+        lift_takedown(out)
+    found = _wanted(find_clips(source, root, config.source, segments), out, run)
+    if len(segments) != before:
+        write_text(out / SEGMENTS, json.dumps(segments, sort_keys=True))
+    if run.only is not None and set(known) - {run.only}:
+        message = f"{out} holds other clips too, which --only would drop; choose another --out"
+        raise Rejected("bad_input", message)
+    return found
+
+
+def _wanted(found: list[Found], out: Path, run: RunConfig) -> list[Found]:
+    """Choose the clips that were asked for; those that were taken out on request cannot become samples."""
+    asked = read_takedown(out)
+    chosen = _selected(found, run)
+    return [
+        Unusable(id=each.id, reason="purged", message=why)
+        if isinstance(each, Clip) and (why := asked.covers(each))
+        else each
+        for each in chosen
+    ]
+
+
+def _selected(found: list[Found], run: RunConfig) -> list[Found]:
+    if run.only is None:
+        return found[: run.limit]
+    chosen = [each for each in found if each.id == run.only]
+    if not chosen:
+        near = get_close_matches(run.only, [each.id for each in found], n=3, cutoff=0.0)
+        raise Rejected("bad_input", f"no clip has the id `{run.only}`; near: {', '.join(near)}")
+    return chosen
+
+
+def _segments(out: Path) -> dict[str, Any]:
+    path = out / SEGMENTS
+    segments: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    return segments
+
+
+def _task(clip: Clip, out: Path, config: BuildConfig, run: RunConfig, known: Mapping[str, Row]) -> Task:
+    before = known.get(clip.id)
+    return Task(
+        clip=clip,
+        config=config,
+        folder=_folder(out, run),
+        timeout=run.timeout,
+        memory_bytes=int(run.memory * 2**30),
+        isolate=run.isolate,
+        stamp=cache.stamp(clip, config),
+        reproduce=_reproduce(clip, out),
+        before=before,
+        stands=before is not None and before.status != "done" and not wants_retry(before, run.retry),
+    )
+
+
+def _standing(task: Task, shelf: Shelf) -> Row | None:
+    """Give the outcome that can be taken over without looking at the clip's content."""
+    before = task.before
+    if before is None or before.stamp != task.stamp:
+        return None
+    stands = shelf.shelved(before) is not None if before.status == "done" else task.stands
+    return replace(before, reused=True) if stands else None
+
+
+def _prospect(
+    each: Found, out: Path, config: BuildConfig, run: RunConfig, known: Mapping[str, Row], shelf: Shelf
+) -> str:
+    if isinstance(each, Unusable):
+        return "unusable"
+    task = _task(each, out, config, run, known)
+    row = _standing(task, shelf)
+    if row is not None:
+        return "reuse" if row.status == "done" else "skip"
+    key = cache.sample_key(each, config)
+    if cache.cache_path(task.folder, key).exists():
+        return "reuse"
+    return "skip" if task.stands and task.before is not None and task.before.key == key else "compute"
 
 
 def _results(tasks: Sequence[Task], run: RunConfig) -> Iterator[Row]:
@@ -139,68 +215,37 @@ def _results(tasks: Sequence[Task], run: RunConfig) -> Iterator[Row]:
     if not tasks:
         return
     if run.cluster == "inline":
-        yield from map(build_one, tasks)
+        yield from map(run_task, tasks)
         return
-    # a task looks after its own time limit; the cluster only notices native code that never returns
-    stall = 2 * run.timeout + 60.0
-    dask = DaskConfig(cluster=run.cluster, workers=run.workers, stall=stall, scratch=tasks[0].folder)
-    for task, outcome in run_on_dask(build_one, tasks, dask):
-        yield outcome if isinstance(outcome, Row) else _lost(task.clip.id, outcome)
-
-
-def _task(clip: Clip, config: BuildConfig, run: RunConfig, folder: Path, known: dict[str, Row]) -> Task:
-    before = known.get(clip.id)
-    stands = before is not None and before.status != "done" and not wants_retry(before, run.retry)
-    return Task(
-        clip=clip,
-        config=config,
-        folder=folder,
-        timeout=run.timeout,
-        before=before,
-        stands=stands,
+    # a task looks after its own time limit; the cluster only notices workers that never answer
+    stall = 2 * run.timeout * run.batch + 60.0
+    dask = DaskConfig(
+        cluster=run.cluster, workers=run.workers, stall=stall, batch=run.batch, scratch=tasks[0].folder
     )
+    for task, outcome in run_on_dask(run_batch, tasks, dask):
+        yield outcome if isinstance(outcome, Row) else _lost(task, outcome)
 
 
-def _prospect(each: Found, config: BuildConfig, run: RunConfig, folder: Path, known: dict[str, Row]) -> str:
-    if isinstance(each, Unusable):
-        return "unusable"
-    key = cache.sample_key(each, config)
-    if cache.cache_path(folder, key).exists():
-        return "reuse"
-    task = _task(each, config, run, folder, known)
-    return "skip" if task.stands and task.before is not None and task.before.key == key else "compute"
+def _lost(task: Task, error: BaseException) -> Row:
+    if isinstance(error, Rejected):
+        row = rejection(task.clip.id, error.reason, error.message)
+    else:
+        row = failure(task.clip.id, error)
+    return replace(row, stamp=task.stamp, reproduce=task.reproduce)
 
 
-def _publish(
-    source: str, out: Path, config: BuildConfig, run: RunConfig, rows: Sequence[Row], counts: Counts
-) -> Manifest:
-    """Write shards, ledger and, last, the manifest; the old manifest goes first, so it never lies."""
-    out.mkdir(parents=True, exist_ok=True)
-    (out / MANIFEST_FILE).unlink(missing_ok=True)
-    done = sorted((row for row in rows if row.status == "done"), key=lambda row: row.clip)
-    folder = run.cache or out / ".cache"
-    shards, samples = [], list[Sample]()
-    for first in range(0, len(done), run.per_shard):
-        path = out / f"{source}-{first // run.per_shard:06d}.tar"
-        shards.append(_write(path, done[first : first + run.per_shard], folder, samples))
-    for stale in {path.name for path in out.glob("*.tar")} - {shard.name for shard in shards}:
-        (out / stale).unlink()
-    write_ledger(out, rows)
-    manifest = make_manifest(source, config, shards, samples, counts)
-    write_manifest(out, manifest)
-    return manifest
+def _folder(out: Path, run: RunConfig) -> Path:
+    return run.cache or out / ".cache"
 
 
-def _write(path: Path, rows: Sequence[Row], folder: Path, samples: list[Sample]) -> Shard:
-    def entries() -> Iterator[tuple[str, dict[str, bytes]]]:
-        for row in rows:
-            members = cache.load(cache.cache_path(folder, row.key))
-            if members is None:
-                raise Rejected("bad_input", f"the sample of {row.clip} left {folder} meanwhile; run it again")
-            samples.append(from_json(members["meta.json"].decode("utf-8"), Sample))
-            yield samples[-1].key, members
+def _reproduce(clip: Clip, out: Path) -> str:
+    words = ["--config", str(out / REPLAY), "--only", clip.id, "--out", f"{out}.again", "--no-isolate"]
+    return f"avatarsync data build {shlex.join(words)}"
 
-    return write_shard(path, entries())
+
+def _write_replay(source: str, root: Path, out: Path, config: BuildConfig) -> None:
+    facts = {"source": source, "root": str(root.absolute()), "config": to_dict(config)}
+    write_text(out / REPLAY, json.dumps(facts, ensure_ascii=False, sort_keys=True, indent=1) + "\n")
 
 
 def _check_out(out: Path, root: Path, source: str) -> None:
@@ -211,41 +256,3 @@ def _check_out(out: Path, root: Path, source: str) -> None:
         )
     if (out / MANIFEST_FILE).exists() and read_manifest(out).source != source:
         raise Rejected("bad_input", f"{out} holds another source's shards; choose another --out")
-
-
-def _timed(stages: dict[str, Seconds]) -> Call:
-    def call(stage: Callable[P, ResultT], *args: P.args, **kwargs: P.kwargs) -> ResultT:
-        started = time.monotonic()
-        try:
-            return stage(*args, **kwargs)
-        finally:
-            stages[stage.__name__] = round(time.monotonic() - started, 3)
-
-    return call
-
-
-def _rejected(clip_id: str, reason: str, message: str) -> Row:
-    return Row(clip=clip_id, status="rejected", reason=reason, message=message)
-
-
-def _failure(clip_id: str, error: BaseException) -> Row:
-    text = "".join(traceback.format_exception(error))
-    return Row(clip=clip_id, status="failed", reason=type(error).__name__, message=str(error), traceback=text)
-
-
-def _taken_over(task: Task, key: str) -> Row:
-    """Report a sample that is in the cache; with what the last run measured, if it is the same one."""
-    before = task.before
-    if before is not None and before.status == "done" and before.key == key:
-        return replace(before, reused=True)
-    return Row(clip=task.clip.id, status="done", key=key, reused=True)
-
-
-def _lost(clip_id: str, error: BaseException) -> Row:
-    if isinstance(error, Rejected):
-        return _rejected(clip_id, error.reason, error.message)
-    return _failure(clip_id, error)
-
-
-def _finished(row: Row, task: Task, key: str, stages: dict[str, Seconds], seconds: Seconds) -> Row:
-    return replace(row, key=key, stages=stages, attempt=task.attempt, seconds=round(seconds, 3))

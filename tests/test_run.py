@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import errno
+import shlex
+import subprocess
+import sys
 import threading
 import time
 from dataclasses import replace
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,19 +19,24 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from datapipe import cache, files, run
+from datapipe import __main__ as data
+from datapipe import cache, files, publish, task
+from datapipe.cell import Cell
 from datapipe.cluster import DaskConfig, run_on_dask
 from datapipe.config import BuildConfig
 from datapipe.crop import CropConfig
 from datapipe.ledger import Row, count, read_ledger, wants_retry
-from datapipe.limits import TimeUp, time_limit
+from datapipe.limits import TimeUp, only_one, time_limit
 from datapipe.manifest import read_manifest, verify
 from datapipe.pack import Packed
 from datapipe.records import Clip, Keyframe, Phoneme, Probe, Rejected, Sample, to_json
-from datapipe.run import RunConfig, build, plan
-from datapipe.shards import escape_key, npy_bytes
+from datapipe.run import RunConfig as AnyRunConfig
+from datapipe.run import build, plan
+from datapipe.shards import ARRAYS, escape_key, npy_bytes
 
 CONFIG = BuildConfig()
+RunConfig = partial(AnyRunConfig, isolate=False)
+"""The scripted flow lives in this process."""
 
 
 def packed(clip_id: str) -> Packed:
@@ -42,12 +51,8 @@ def packed(clip_id: str) -> Packed:
         keyframes=(Keyframe(frame=2, time=0.08, phoneme="SIL"),),
         probe=facts, quality={}, notes={}, lineage={},
     )  # fmt: skip
-    media = {
-        "video.m4v": b"v",
-        "keyframes.m4v": b"k",
-        "audio.wave": b"a",
-        "landmarks.npy": npy_bytes(np.zeros(1)),
-    }
+    arrays = {name: npy_bytes(np.zeros(512, np.float32)) for name in ARRAYS}
+    media = {"video.m4v": b"v" + clip_id.encode(), "keyframes.m4v": b"k", "audio.wave": b"a", **arrays}
     return Packed(meta=meta, members={**media, "meta.json": to_json(meta).encode()})
 
 
@@ -79,7 +84,7 @@ class Script:
 @pytest.fixture
 def script(monkeypatch: pytest.MonkeyPatch) -> Script:
     made = Script()
-    monkeypatch.setattr(run, "flow", made)
+    monkeypatch.setattr(task, "flow", made)
     return made
 
 
@@ -172,7 +177,7 @@ def test_an_interrupted_rebuild_leaves_no_manifest_that_lies(
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(run, "write_ledger", interrupted)
+    monkeypatch.setattr(publish, "write_ledger", interrupted)
     with pytest.raises(KeyboardInterrupt):
         build("folder", root, tmp_path / "out", CONFIG, RunConfig())
     assert not (tmp_path / "out" / "manifest.json").exists() and leftovers(tmp_path) == []
@@ -185,7 +190,7 @@ def test_a_full_disk_is_a_reason_and_is_tried_again(
     real, full = files._sync, {"b"}
 
     def sync(path: Path) -> None:
-        if full and b"b.meta.json" in path.read_bytes()[:8192]:
+        if full and b"b.video.m4v" in path.read_bytes():
             raise OSError(errno.ENOSPC, "No space left on device")
         real(path)
 
@@ -213,15 +218,141 @@ def test_a_disk_that_fills_while_shards_are_written_fails_clearly(
     assert not (tmp_path / "out" / "manifest.json").exists()
 
 
-def test_a_damaged_cache_entry_is_computed_again(tmp_path: Path, script: Script) -> None:
-    root = corpus(tmp_path / "raw", "a", "b")
-    build("folder", root, tmp_path / "out", CONFIG, RunConfig())
-    first, second = sorted((tmp_path / "out" / ".cache").rglob("*.tar"))
+def damage(out: Path, where: str) -> None:
+    first, second = sorted(out.glob(where))
     first.write_bytes(first.read_bytes()[:700])
     second.write_bytes(second.read_bytes().replace(b"v", b"w"))  # same length, a flipped byte
+
+
+def published(out: Path) -> dict[str, bytes]:
+    """What has to come out the same however a build went."""
+    names = ["manifest.json", "samples.parquet", "splits.json", "leakage.json", "README.md"]
+    return {path.name: path.read_bytes() for path in [*sorted(out.glob("*.tar")), *(out / n for n in names)]}
+
+
+def test_damaged_shards_are_written_again_and_damaged_cache_entries_do_not_matter(
+    tmp_path: Path, script: Script
+) -> None:
+    root, out = corpus(tmp_path / "raw", "a", "b"), tmp_path / "out"
+    build("folder", root, out, CONFIG, RunConfig(per_shard=1))
+    before = published(out)
+    damage(out, "*.tar")
     script.calls.clear()
-    assert build("folder", root, tmp_path / "out", CONFIG, RunConfig()).counts.done == 2
-    assert sorted(script.calls) == ["a", "b"]
+    build("folder", root, out, CONFIG, RunConfig(per_shard=1))
+    assert script.calls == [] and published(out) == before and verify(out) == ()
+    damage(out, ".cache/??/*.tar")
+    build("folder", root, out, CONFIG, RunConfig(per_shard=2))
+    assert script.calls == [] and verify(out) == ()
+    build("folder", root, out, CONFIG, RunConfig(per_shard=1))
+    assert script.calls == [] and published(out) == before
+
+
+def test_what_is_damaged_in_both_places_is_computed_again(tmp_path: Path, script: Script) -> None:
+    root, out = corpus(tmp_path / "raw", "a", "b"), tmp_path / "out"
+    build("folder", root, out, CONFIG, RunConfig(per_shard=1))
+    before = published(out)
+    damage(out, "*.tar")
+    damage(out, ".cache/??/*.tar")
+    script.calls.clear()
+    build("folder", root, out, CONFIG, RunConfig(per_shard=1))
+    assert sorted(script.calls) == ["a", "b"] and published(out) == before
+
+
+def test_a_finished_build_touches_nothing(tmp_path: Path, script: Script) -> None:
+    root, out = corpus(tmp_path / "raw", "a", "reject", "z"), tmp_path / "out"
+    build("folder", root, out, CONFIG, RunConfig(per_shard=1))
+    times = {path: path.stat().st_mtime_ns for path in out.glob("[a-zA-Z]*.*") if path.name != "build.json"}
+    report = build("folder", root, out, CONFIG, RunConfig(per_shard=1))
+    assert {path: path.stat().st_mtime_ns for path in times} == times
+    assert report.counts.reused == 3 and len(report.manifest.shards) == 2
+
+
+def test_one_more_clip_changes_only_its_shards(tmp_path: Path, script: Script) -> None:
+    root, out = corpus(tmp_path / "raw", *"abcd"), tmp_path / "out"
+    build("folder", root, out, CONFIG, RunConfig(per_shard=2))
+    before = {path: path.stat().st_mtime_ns for path in out.glob("*.tar")}
+    corpus(root, "cc")
+    build("folder", root, out, CONFIG, RunConfig(per_shard=2))
+    after = {path: path.stat().st_mtime_ns for path in out.glob("*.tar")}
+    assert len(after) == 3 and [path.name for path in before if after[path] == before[path]] == [
+        "folder-000000.tar"
+    ]
+
+
+KILLED = """
+import sys, time
+from functools import partial
+from pathlib import Path
+from datapipe import task
+from datapipe.config import BuildConfig
+from datapipe.run import RunConfig, build
+sys.path.insert(0, {tests!r})
+from test_run import packed
+
+def slow(clip, config, call):
+    time.sleep(0.03)
+    return call(packed, clip.id)
+
+task.flow = slow
+print("go", flush=True)
+build("folder", Path({root!r}), Path({out!r}), BuildConfig(), RunConfig(isolate=False, per_shard=4))
+"""
+
+
+@pytest.mark.parametrize("after", [0.05, 0.3, 0.6, 0.75])
+def test_a_build_that_was_killed_ends_with_the_same_bytes(
+    tmp_path: Path, script: Script, after: float
+) -> None:
+    root = corpus(tmp_path / "raw", *(f"clip{number:02d}" for number in range(20)))
+    build("folder", root, tmp_path / "whole", CONFIG, RunConfig(per_shard=4))
+    code = KILLED.format(tests=str(Path(__file__).parent), root=str(root), out=str(tmp_path / "out"))
+    child = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    assert child.stdout is not None and child.stdout.readline() == b"go\n"
+    time.sleep(after)
+    child.kill()
+    child.wait()
+    script.calls.clear()
+    build("folder", root, tmp_path / "out", CONFIG, RunConfig(per_shard=4))
+    assert published(tmp_path / "out") == published(tmp_path / "whole")
+    assert leftovers(tmp_path / "out") == [] and len(script.calls) <= 20
+
+
+def test_rejects_of_a_killed_build_are_not_lost(tmp_path: Path, script: Script) -> None:
+    root = corpus(tmp_path / "raw", "a", "reject", "stop")
+    with pytest.raises(KeyboardInterrupt):
+        build("folder", root, tmp_path / "out", CONFIG, RunConfig())
+    assert read_ledger(tmp_path / "out")["reject"].reason == "no_face"
+    script.calls.clear()
+    script.well = True
+    build("folder", root, tmp_path / "out", CONFIG, RunConfig())
+    assert script.calls == ["stop"]
+
+
+def test_two_builds_do_not_write_to_one_folder(tmp_path: Path, script: Script) -> None:
+    root = corpus(tmp_path / "raw", "a")
+    with only_one(tmp_path / "out"), pytest.raises(Rejected, match="another command is writing"):
+        build("folder", root, tmp_path / "out", CONFIG, RunConfig())
+
+
+def test_one_clip_alone_by_the_command_that_the_ledger_names(tmp_path: Path, script: Script) -> None:
+    root, out = corpus(tmp_path / "raw", "a", "bug it's 1"), tmp_path / "out"
+    build("folder", root, out, CONFIG, RunConfig())
+    words = shlex.split(read_ledger(out)["bug it's 1"].reproduce)
+    assert words[:3] == ["avatarsync", "data", "build"]
+    assert data.main(words[2:]) == 3
+    again = read_ledger(Path(f"{out}.again"))
+    assert list(again) == ["bug it's 1"] and again["bug it's 1"].reason == "ZeroDivisionError"
+    with pytest.raises(Rejected, match="near: a"):
+        build("folder", root, tmp_path / "new", CONFIG, RunConfig(only="aa"))
+    with pytest.raises(Rejected, match="other clips"):
+        build("folder", root, out, CONFIG, RunConfig(only="a"))
+
+
+def test_a_crash_in_native_code_costs_its_clip(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = corpus(tmp_path / "raw", "a", "b")
+    monkeypatch.setattr(task, "_cell", lambda: Cell("faulthandler:_sigsegv"))
+    report = build("folder", root, tmp_path / "out", CONFIG, AnyRunConfig())
+    assert report.counts.reasons == {"crashed": 2} and all(row.reproduce for row in report.troubles)
 
 
 def test_shards_hold_so_many_and_stale_ones_go(tmp_path: Path, script: Script) -> None:
@@ -306,24 +437,28 @@ def die(task: str) -> str:
     return task.upper()
 
 
+def die_all(tasks: list[str]) -> list[str]:
+    return [die(task) for task in tasks]
+
+
 def test_a_worker_that_dies_costs_its_task_and_no_other(tmp_path: Path) -> None:
     (tmp_path / ".half.tmp.tar").write_bytes(b"x")
-    config = DaskConfig(cluster="local", workers=2, stall=60.0, scratch=tmp_path)
+    config = DaskConfig(cluster="local", workers=2, stall=60.0, batch=4, scratch=tmp_path)
     import sys
 
     import cloudpickle
 
     cloudpickle.register_pickle_by_value(sys.modules[__name__])
-    outcomes = dict(run_on_dask(die, ["a", "raise", "kill", "b", "c"], config))
+    outcomes = dict(run_on_dask(die_all, ["a", "raise", "kill", "b", "c"], config))
     assert [outcomes[each] for each in "abc"] == ["A", "B", "C"]
     assert isinstance(outcomes["raise"], ValueError) and isinstance(outcomes["kill"], BaseException)
     assert leftovers(tmp_path) == []
 
 
 def test_an_unreachable_or_unknown_cluster_is_wrong_use(tmp_path: Path) -> None:
-    config = DaskConfig(cluster="slurm", workers=1, stall=1.0, scratch=tmp_path)
+    config = DaskConfig(cluster="slurm", workers=1, stall=1.0, batch=1, scratch=tmp_path)
     with pytest.raises(Rejected, match="known: inline, local, tcp"):
-        list(run_on_dask(die, ["a"], config))
+        list(run_on_dask(die_all, ["a"], config))
 
 
 def test_the_key_follows_weights_and_stage_versions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -331,4 +466,5 @@ def test_the_key_follows_weights_and_stage_versions(tmp_path: Path, monkeypatch:
     before = cache.sample_key(clip, CONFIG)
     assert before == cache.sample_key(clip, CONFIG)
     monkeypatch.setattr(cache, "STAGES_VERSION", "stages/test")
+    cache._settings_key.cache_clear()
     assert cache.sample_key(clip, CONFIG) != before

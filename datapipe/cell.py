@@ -1,0 +1,132 @@
+"""A child process that does the work, so that a crash or a hang in native code costs one item.
+
+The parent sends one message at a time and waits; the child answers, or is killed when it takes too long or
+too much memory, and the next message starts another. Messages are JSON, one a line, on the child's stdin
+and stdout; whatever a library prints goes to stderr. A child ends when its parent does, however that ends.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import importlib
+import json
+import os
+import selectors
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO, Any
+
+from .records import Seconds
+
+PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+GLANCE: Seconds = 0.25
+"""How often the child's memory is looked at."""
+DIE_WITH_PARENT = 1
+"""prctl's PR_SET_PDEATHSIG."""
+
+Message = dict[str, Any]
+
+
+class CellLost(Exception):
+    """The child was lost with the item it worked on; `how` is crashed, timeout or too_large."""
+
+    def __init__(self, how: str, detail: str) -> None:
+        super().__init__(detail)
+        self.how = how
+
+
+class Cell:
+    """A child that answers messages with the function `module:name`, started when it is first needed."""
+
+    def __init__(self, target: str) -> None:
+        self._target = target
+        self._child: subprocess.Popen[bytes] | None = None
+
+    def ask(self, message: Message, timeout: Seconds, memory_bytes: int) -> Message:
+        """Send a message and wait for its answer; raises `CellLost` when the child did not survive it."""
+        child = self._started()
+        assert child.stdin is not None
+        try:
+            child.stdin.write(json.dumps(message).encode() + b"\n")
+            child.stdin.flush()
+            answer: Message = json.loads(self._line(child, timeout, memory_bytes))
+        except BrokenPipeError:
+            raise CellLost("crashed", self._ending(child)) from None
+        except BaseException:
+            self.close()  # an answer that comes too late must not be taken for the next one's
+            raise
+        return answer
+
+    def close(self) -> None:
+        """End the child, whatever it is doing."""
+        if self._child is not None:
+            self._child.kill()
+            self._child.wait()
+            self._child = None
+
+    def _started(self) -> subprocess.Popen[bytes]:
+        if self._child is None or self._child.poll() is not None:
+            command = [sys.executable, "-m", __name__, self._target]
+            self._child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0)
+        return self._child
+
+    def _line(self, child: subprocess.Popen[bytes], timeout: Seconds, memory_bytes: int) -> bytes:
+        assert child.stdout is not None
+        until = time.monotonic() + timeout
+        parts: list[bytes] = []
+        with selectors.DefaultSelector() as selector:
+            selector.register(child.stdout, selectors.EVENT_READ)
+            while not (parts and parts[-1].endswith(b"\n")):
+                ready = selector.select(min(GLANCE, max(0.0, until - time.monotonic())))
+                if ready and not (part := os.read(child.stdout.fileno(), 1 << 16)):
+                    raise CellLost("crashed", self._ending(child))
+                parts += [part] if ready else []
+                _check(child.pid, until, timeout, memory_bytes)
+        return b"".join(parts)
+
+    @staticmethod
+    def _ending(child: subprocess.Popen[bytes]) -> str:
+        code = child.wait()
+        return f"it was ended by {signal.Signals(-code).name}" if code < 0 else f"it ended with code {code}"
+
+
+def _check(pid: int, until: float, timeout: Seconds, memory_bytes: int) -> None:
+    used = _resident_bytes(pid)
+    if used > memory_bytes:
+        raise CellLost("too_large", f"it took {used / 2**30:.1f} GiB; {memory_bytes / 2**30:.1f} are allowed")
+    if time.monotonic() > until:
+        raise CellLost("timeout", f"it did not come back within {timeout:.0f} s")
+
+
+def _resident_bytes(pid: int) -> int:
+    """Memory a process holds; 0 where the system does not tell."""
+    try:
+        return int(Path(f"/proc/{pid}/statm").read_bytes().split()[1]) * PAGE_BYTES
+    except (OSError, IndexError):
+        return 0
+
+
+def serve(target: str, requests: IO[bytes], answers: IO[bytes]) -> None:
+    """Answer messages until there are no more: what the child does."""
+    module, _, name = target.partition(":")
+    function: Callable[[Message], Message] = getattr(importlib.import_module(module), name)
+    for line in requests:
+        answers.write(json.dumps(function(json.loads(line))).encode() + b"\n")
+        answers.flush()
+
+
+def _main() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent answers it
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(DIE_WITH_PARENT, signal.SIGKILL)
+    answers = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # libraries that print must not write between the answers
+    serve(sys.argv[1], sys.stdin.buffer, answers)
+
+
+if __name__ == "__main__":
+    _main()
