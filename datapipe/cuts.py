@@ -13,7 +13,7 @@ THUMBNAIL = (32, 18)
 SAMPLED = 108
 """Rows or columns of a frame that are looked at, at least."""
 CUT_CHANGE = 8.0
-"""Least mean change of a cut, grey levels; the heads of the sample and of the real clip stay below 3."""
+"""Least mean change of a cut, grey levels; talking heads stay below 4."""
 CUT_RATIO, CUT_WINDOW = 4.0, 6
 """A cut exceeds what is usual within so many frames by this factor."""
 FLASH = 4

@@ -22,7 +22,7 @@ from .records import Keyframe, Rejected
 
 SMALLEST = 16
 """Pixels below which the network's picture has no face to work with."""
-BATCH_PIXELS = 1 << 18
+BATCH_PIXELS = 1 << 17
 """Most input pixels of one call of the network, which takes about 3 kB for each."""
 SAME = 0.5
 """Mean difference in grey levels below which two pictures are the same one."""
