@@ -54,15 +54,18 @@ def check_file(path: Path) -> None:
 
 @contextmanager
 def opened(source: Source) -> Iterator[Any]:
-    """Open for reading; whatever FFmpeg answers, then or later in the body, becomes a `Rejected`."""
+    """Open for reading; whatever FFmpeg answers, then or later in the body, becomes a `Rejected`.
+
+    Raises `Rejected`: missing_file, not_a_video, truncated, too_large (by its header, or for want of memory).
+    """
     if isinstance(source, Path):
         check_file(source)
-    options = {"format_whitelist": FORMATS, "protocol_whitelist": "file", "max_pixels": str(MAX_PIXELS)}
-    place = io.BytesIO(source) if isinstance(source, bytes) else f"file:{source}"
     is_open = False
     try:
-        with av.open(place, options=options, metadata_errors="replace") as container:
+        with _av_open(source) as container:
             is_open = True
+            if any(_size(stream) == 0 for stream in container.streams.video):
+                _check_declared(source)  # no picture that may be decoded has a size
             for stream in (*container.streams.video, *container.streams.audio):
                 _prepare(stream)
             yield container
@@ -73,7 +76,7 @@ def opened(source: Source) -> Iterator[Any]:
 def video_stream(container: Any, name: str) -> Any:
     """Take the first picture that is no cover art.
 
-    Raises `Rejected`: not_a_video, no_video_stream (sound alone, or a format unknown here), too_large.
+    Raises `Rejected`: not_a_video, no_video_stream (sound alone, or a format unknown here).
     """
     streams = [each for each in container.streams.video if not _is_cover(each)]
     if not streams and not container.streams.audio:
@@ -85,9 +88,6 @@ def video_stream(container: Any, name: str) -> Any:
     known = [each for each in streams if each.codec_context is not None]
     if not known:
         raise Rejected("no_video_stream", f"{name} has a picture in an unknown format; convert it to H.264")
-    width, height = known[0].codec_context.width, known[0].codec_context.height
-    if width * height > MAX_PIXELS:
-        raise Rejected("too_large", f"{name} declares pictures of {width}x{height} pixels; scale it down")
     return known[0]
 
 
@@ -152,6 +152,27 @@ def seek(container: Any, stream: Any, time: Seconds) -> None:
         container.seek(int(time / stream.time_base), stream=stream)
     except (av.error.FFmpegError, OverflowError):
         return
+
+
+def _av_open(source: Source, **more: str) -> Any:
+    options = {"format_whitelist": FORMATS, "protocol_whitelist": "file", "max_pixels": str(MAX_PIXELS)}
+    place = io.BytesIO(source) if isinstance(source, bytes) else f"file:{source}"
+    return av.open(place, options=options | more, metadata_errors="replace")
+
+
+def _check_declared(source: Source) -> None:
+    """Read what the header says of the pictures' size, without a decoder."""
+    with _av_open(source, codec_whitelist="none") as container:
+        for stream in container.streams.video:
+            if _size(stream) > MAX_PIXELS:
+                size = f"{stream.codec_context.width}x{stream.codec_context.height}"
+                raise Rejected(
+                    "too_large", f"{name_of(source)} declares pictures of {size} pixels; scale it down"
+                )
+
+
+def _size(stream: Any) -> int:
+    return 1 if stream.codec_context is None else stream.codec_context.width * stream.codec_context.height
 
 
 def _prepare(stream: Any) -> None:

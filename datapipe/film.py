@@ -130,9 +130,11 @@ class _Roll:
     def finish(self, stop: Seconds) -> Film:
         """Hold the last frame to the end, `stop`, that the file has by its own account."""
         span = self._span
-        held = float((self._shown.duration or 0) * self._shown.time_base) if self._shown is not None else 0.0
+        if self._look is None:
+            raise self._truncated("holds no picture that can be decoded")
+        held = float((self._shown.duration or 0) * self._shown.time_base)
         end = self.reached + max(self._lasts, held)
-        if self._look is None or end < stop - MISSING_TOLERANCE:
+        if end < stop - MISSING_TOLERANCE:
             raise self._truncated(f"ends at {end:.2f} s but should reach {stop:.2f} s")
         num_frames = min(span.num_frames, round((stop - span.start) * span.fps))
         self._fill(num_frames, float("inf"))

@@ -112,9 +112,7 @@ def _write(path, container, frames, samples, picture, sound, options, shape, tim
             _encode_sound(out, audio, samples, rate)
 
 
-def _encode(
-    out: Any, video: Any, frames: list[np.ndarray], times: Callable[[int], Fraction] | None
-) -> None:
+def _encode(out: Any, video: Any, frames: list[np.ndarray], times: Callable[[int], Fraction] | None) -> None:
     for index, picture in enumerate(frames):
         frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")
         frame = frame.reformat(width=video.width, height=video.height, format=video.pix_fmt, threads=1)
@@ -239,7 +237,7 @@ def wrong_files(reach: str = "/etc/hostname") -> Iterator[Damage]:
         "playlist": playlist,
         "concat": f"ffconcat version 1.0\nfile {reach}\n",
         "sdp": "v=0\no=- 0 0 IN IP4 127.0.0.1\nc=IN IP4 127.0.0.1\nm=video 5004 RTP/AVP 96\n",
-        "dash": f'<?xml version="1.0"?><MPD xmlns="urn:mpeg:dash:schema:mpd:2011"><BaseURL>{reach}</BaseURL></MPD>',
+        "dash": f'<MPD xmlns="urn:mpeg:dash:schema:mpd:2011"><BaseURL>{reach}</BaseURL></MPD>',
         "subtitles": "1\n00:00:00,000 --> 00:00:09,000\nhello\n",
         "script": "#!/bin/sh\nexit 0\n",
     }
@@ -285,9 +283,6 @@ def _odd_pictures(good: bytes) -> dict[str, bytes]:
     def wide(video: Any, audio: Any) -> None:
         video.codec_context.sample_aspect_ratio = Fraction(4, 3)
 
-    def huge(kind: bytes = b"avc1") -> bytes:
-        return patched(good, kind, 24, struct.pack(">HH", 32768, 32768))
-
     yuv444 = {"pix_fmt": "yuv444p"}
     odd_size = [picture[:47, :63] for picture in bars(NUM_FRAMES)]
     slow = {"frames": bars(4), "times": lambda index: Fraction(index)}
@@ -321,10 +316,24 @@ def _odd_pictures(good: bytes) -> dict[str, bytes]:
             frames=bars(1), picture="mjpeg", pix_fmt="yuvj420p", shape=cover
         ),
         "too_short-one_frame.mp4": clip_with(frames=bars(1), samples=tone(0.04)),
-        "too_large-header.mp4": huge(),
+        "ok-header_says_32768.mp4": patched(good, b"avc1", 24, b"\x80\x00\x80\x00"),
+        "truncated-huge_png.mov": _huge_png(),
+        "too_large-raw.mov": _huge_raw(),
         "no_audio-raw_stream.h264": clip_with(container="h264", samples=None),
         "no_audio-silent_film.mp4": clip_with(samples=None),
     }
+
+
+def _huge_png() -> bytes:
+    """Every picture declares 12,000 pixels a side: 400 MiB each, out of a few hundred bytes."""
+    data = clip_with(container="mov", picture="png", pix_fmt="rgb24", sound="pcm_s16le")
+    return data.replace(struct.pack(">II", WIDTH, HEIGHT), struct.pack(">II", 12_000, 12_000))
+
+
+def _huge_raw() -> bytes:
+    """The index declares 32,768 pixels a side, and nothing else says a size."""
+    data = clip_with(container="mov", picture="rawvideo", pix_fmt="rgb24", sound="pcm_s16le")
+    return patched(data, b"raw ", 24, struct.pack(">HH", 32768, 32768))
 
 
 def _odd_sounds() -> dict[str, bytes]:
@@ -340,8 +349,8 @@ def _odd_sounds() -> dict[str, bytes]:
         "ok-not_numbers.mov": clip_with(samples=holes, **pcm),
         "truncated-no_numbers_at_all.mov": clip_with(samples=lost, **pcm),
         "ok-too_loud.mov": clip_with(samples=tone(0.48) * 1e20, **pcm),
-        "ok-much_longer_sound.mp4": clip_with(samples=tone(90.0)),
-        "ok-much_longer_sound.mkv": clip_with(container="matroska", samples=tone(90.0)),
+        "ok-much_longer_sound.mp4": clip_with(samples=tone(40.0)),
+        "ok-much_longer_sound.mkv": clip_with(container="matroska", samples=tone(40.0)),
         "silent-nothing_heard.mov": clip_with(samples=tone(0.48) * 0, **pcm),
         "no_audio-no_samples.mov": clip_with(samples=tone(0.48)[:, :0], **pcm),
     }
