@@ -151,7 +151,8 @@ class _SplitWriter:
     def add(self, row: dict[str, Any], sample: StoredSample) -> None:
         """Take one sample; it is written when enough have come."""
         self._waiting.append((row, sample))
-        self._num_bytes += len(sample.video) + len(sample.keyframes) + len(sample.audio)
+        self._num_bytes += sum(len(getattr(sample, name)) for name, _ in MEDIA.values())
+        self._num_bytes += sum(getattr(sample, name).nbytes for name, _ in ARRAYS.values())
         full = (self._num_written + len(self._waiting)) % self._per_file == 0
         if full or self._num_bytes >= GROUP_BYTES:
             self._flush()
