@@ -5,10 +5,10 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 OUT ?= reports/demo
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow check format clean distclean
+.PHONY: help demo test test-slow bench-datapipe check format clean distclean
 
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
 
 demo: .venv/.core ## raw video -> shards -> model -> report, on the embedded sample (about ten minutes)
 	$(BIN)/avatarsync demo --out $(OUT)
@@ -18,6 +18,9 @@ test: .venv/.dev ## the fast tests
 
 test-slow: .venv/.dev ## the tests that take minutes
 	$(BIN)/python -m pytest -m slow
+
+bench-datapipe: .venv/.bench ## measure how fast a build is, into reports/performance (under fifteen minutes)
+	$(BIN)/python -m datapipe.performance --out reports/performance
 
 check: .venv/.dev ## ruff, mypy --strict, import-linter
 	$(BIN)/ruff check .
@@ -48,4 +51,9 @@ distclean: clean ## remove .venv too
 .venv/.dev: .venv/.core
 	@echo "installing the development tools"
 	$(PIP) install --prefer-binary -c constraints.txt -e '.[assets,dev]'
+	@touch $@
+
+.venv/.bench: .venv/.core
+	@echo "installing the ffmpeg program that builds are measured against"
+	$(PIP) install --prefer-binary -c constraints.txt -e '.[assets,bench]'
 	@touch $@

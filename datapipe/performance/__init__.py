@@ -1,0 +1,1 @@
+"""How fast a build is, measured: `python -m datapipe.performance` writes reports/performance/."""
