@@ -7,12 +7,10 @@ from __future__ import annotations
 
 import json
 import math
-import shutil
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import datasets
@@ -33,9 +31,8 @@ from .records import Manifest, Rejected, to_dict
 from .shards import StoredSample
 
 NOTE = "export.json"
-"""Written last: says what an export holds, and that the folder is one."""
-UNFINISHED = ".unfinished"
-"""Holds the files of an export while it is written; readers skip hidden folders."""
+"""Says that a folder is an export, what it holds, and whether it is complete; written first and last."""
+FOLDER = "data"
 FILE_BYTES = 400 << 20
 """Aimed-at size of a Parquet file."""
 GROUP_BYTES = 32 << 20
@@ -85,26 +82,25 @@ def export_hf(shards: Path, out: Path, choice: Choice) -> tuple[str, ...]:
     """
     manifest = read_manifest(shards)
     rows = choose(shards, choice)
-    _check_free(out)
-    shutil.rmtree(out / UNFINISHED, ignore_errors=True)
+    _claim(out)
     features = features_of(rows)
     per_file = _rows_per_file(manifest)
     facts = {str(key): row for key, row in zip(rows["key"], _plain_rows(rows), strict=True)}
     keys: list[str] = []
-    with ExitStack() as stack:
-        writers = {
-            split: stack.enter_context(_SplitWriter(out / UNFINISHED, split, count, per_file, features))
-            for split, count in sorted(Counter(rows["split"]).items())
-        }
-        for sample in read_chosen(shards, rows):
-            row = facts[sample.meta.key]
-            writers[row["split"]].add(row, sample)
-            keys.append(sample.meta.key)
-    names = [name for writer in writers.values() for name in writer.names]
-    _move_in(out, names)
+    with ExitStack() as publishing:
+        with ExitStack() as writing:
+            writers = {
+                split: writing.enter_context(_SplitWriter(out, split, count, per_file, features, publishing))
+                for split, count in sorted(Counter(rows["split"]).items())
+            }
+            for sample in read_chosen(shards, rows):
+                row = facts[sample.meta.key]
+                writers[row["split"]].add(row, sample)
+                keys.append(sample.meta.key)
+        names = [name for writer in writers.values() for name in writer.names]
+        _make_room(out, names)
     _write_card(shards, out, rows, manifest, choice)
-    note = {"format": "hf", "choice": to_dict(choice), "files": names, "samples": len(keys)}
-    write_text(out / NOTE, json.dumps(note, indent=1, sort_keys=True, ensure_ascii=False) + "\n")
+    _note(out, complete=True, choice=to_dict(choice), files=names, samples=len(keys))
     return tuple(keys)
 
 
@@ -134,19 +130,29 @@ def _plain_rows(rows: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 class _SplitWriter:
-    """Writes the samples of one split, a row group at a time, into files of a known number."""
+    """Writes the samples of one split, a row group at a time, into files of a known number.
 
-    def __init__(self, folder: Path, split: str, count: int, per_file: int, features: Any) -> None:
+    The files appear under their names when `publishing` ends, all of them or none.
+    """
+
+    def __init__(
+        self, out: Path, split: str, count: int, per_file: int, features: Any, publishing: ExitStack
+    ) -> None:
         total = math.ceil(count / per_file)
         self.names = [f"{split or 'unsplit'}-{k:05d}-of-{total:05d}.parquet" for k in range(total)]
-        self._folder, self._per_file, self._features = folder, per_file, features
+        self._folder, self._per_file, self._features = out / FOLDER, per_file, features
+        self._publishing = publishing
         self._waiting: list[tuple[dict[str, Any], StoredSample]] = []
         self._num_bytes = self._num_written = 0
         self._file: Any = None
-        self._stack = ExitStack()
 
     def __enter__(self) -> _SplitWriter:
         return self
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if error is None:
+            self._flush()
+        self._close()
 
     def add(self, row: dict[str, Any], sample: StoredSample) -> None:
         """Take one sample; it is written when enough have come."""
@@ -157,30 +163,24 @@ class _SplitWriter:
         if full or self._num_bytes >= GROUP_BYTES:
             self._flush()
         if full:
-            self._stack.close()
-            self._file = None
+            self._close()
 
     def _flush(self) -> None:
         if not self._waiting:
             return
         if self._file is None:
-            self._file = self._open(self.names[self._num_written // self._per_file])
+            path = self._folder / self.names[self._num_written // self._per_file]
+            temporary = self._publishing.enter_context(publish(path))
+            self._file = parquet.ParquetWriter(temporary, self._features.arrow_schema, write_page_index=True)
         self._file.write_table(to_table(self._waiting, self._features))
         self._num_written += len(self._waiting)
         self._num_bytes = 0
         self._waiting.clear()
 
-    def _open(self, name: str) -> Any:
-        temporary = self._stack.enter_context(publish(self._folder / name))
-        schema = self._features.arrow_schema
-        return self._stack.enter_context(parquet.ParquetWriter(temporary, schema, write_page_index=True))
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if error is None:
-            self._flush()
-        self._stack.__exit__(kind, error, trace)
+    def _close(self) -> None:
+        if self._file is not None:
+            self._file.close()
+        self._file = None
 
 
 def to_table(samples: Sequence[tuple[dict[str, Any], StoredSample]], features: Any) -> pa.Table:
@@ -226,30 +226,36 @@ def _rows_per_file(manifest: Manifest) -> int:
     return max(1, FILE_BYTES // mean)
 
 
-def _check_free(out: Path) -> None:
-    if not out.exists() or (out / NOTE).exists() or (out / UNFINISHED).exists():
+def _claim(out: Path) -> None:
+    """Mark a new or empty folder as an export; one that is an export already stays as it is."""
+    if (out / NOTE).exists():
+        for path in (out / FOLDER).glob(".*.tmp.parquet"):  # of an export that was killed
+            path.unlink()
         return
-    if any(out.iterdir()):
+    if out.exists() and any(out.iterdir()):
         raise Rejected(
             "bad_input",
             f"{out} is not empty and holds no export of `--format hf`; name a new or empty folder",
         )
+    _note(out, complete=False)
 
 
-def _move_in(out: Path, names: Sequence[str]) -> None:
-    """Put the finished files in the place of those of an earlier export."""
-    (out / NOTE).unlink(missing_ok=True)
-    (out / "data").mkdir(parents=True, exist_ok=True)
-    for path in (out / "data").glob("*.parquet"):
-        path.unlink()
-    for name in names:
-        (out / UNFINISHED / name).rename(out / "data" / name)
-    (out / UNFINISHED).rmdir()
+def _make_room(out: Path, names: Sequence[str]) -> None:
+    """Remove what an earlier export has and this one has not; from here on the folder is not whole."""
+    _note(out, complete=False)
+    for path in (out / FOLDER).glob("[!.]*.parquet"):
+        if path.name not in names:
+            path.unlink()
+
+
+def _note(out: Path, **facts: Any) -> None:
+    text = json.dumps({"format": "hf", **facts}, indent=1, sort_keys=True, ensure_ascii=False)
+    write_text(out / NOTE, text + "\n")
 
 
 def _write_card(shards: Path, out: Path, rows: pd.DataFrame, manifest: Manifest, choice: Choice) -> None:
     files = {
-        split or "unsplit": f"data/{split or 'unsplit'}-*.parquet" for split in sorted(set(rows["split"]))
+        split or "unsplit": f"{FOLDER}/{split or 'unsplit'}-*.parquet" for split in sorted(set(rows["split"]))
     }
     said = leakage_sentence(shards)
     filters = choice.where if choice.limit is None else (*choice.where, f"the first {choice.limit}")

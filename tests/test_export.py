@@ -42,6 +42,10 @@ def digests(folder: Path) -> dict[str, str]:
     return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
 
 
+def inside(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()}
+
+
 @pytest.mark.parametrize(
     ("choice", "numbers"),
     [
@@ -185,8 +189,17 @@ def test_a_failure_in_the_middle_leaves_the_earlier_export_whole(
     assert digests(out) == before
     monkeypatch.undo()
     huggingface.export_hf(shards, out, Choice())
-    assert json.loads((out / "export.json").read_text())["samples"] == 8
-    assert not (out / ".unfinished").exists()
+    note = json.loads((out / "export.json").read_text())
+    assert note["complete"] and note["samples"] == 8 and set(note["files"]) == inside(out / "data")
+
+
+def test_what_a_killed_export_left_is_taken_over(shards: Path, tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data/.train-00000-of-00001.x.tmp.parquet").write_bytes(b"half")
+    (tmp_path / "data/train-00000-of-00009.parquet").write_bytes(b"of another choice")
+    (tmp_path / "export.json").write_text('{"complete": false, "format": "hf"}')
+    huggingface.export_hf(shards, tmp_path, Choice(split="val"))
+    assert inside(tmp_path / "data") == {"val-00000-of-00001.parquet"}
 
 
 def test_columns_follow_the_data(tmp_path: Path) -> None:
