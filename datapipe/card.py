@@ -182,7 +182,9 @@ def _time(seconds: float) -> str:
 
 
 def _making(manifest: Manifest) -> str:
-    versions = ", ".join(f"{markdown(name)} {markdown(value)}" for name, value in sorted(manifest.versions.items()))
+    versions = ", ".join(
+        f"{markdown(name)} {markdown(value)}" for name, value in sorted(manifest.versions.items())
+    )
     lines = [
         "## How it was made\n",
         "Every clip was decoded once: transcript (the corpus' own, else recognised), phonemes aligned to the"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -33,6 +34,8 @@ from .shards import StoredSample
 NOTE = "export.json"
 """Says that a folder is an export, what it holds, and whether it is complete; written first and last."""
 FOLDER = "data"
+SPLIT = re.compile(r"\w+(\.\w+)*", re.ASCII)
+"""Names that `datasets` takes for a split."""
 FILE_BYTES = 400 << 20
 """Aimed-at size of a Parquet file."""
 GROUP_BYTES = 32 << 20
@@ -82,6 +85,7 @@ def export_hf(shards: Path, out: Path, choice: Choice) -> tuple[str, ...]:
     """
     manifest = read_manifest(shards)
     rows = choose(shards, choice)
+    _check_splits(rows)
     _claim(out)
     features = features_of(rows)
     per_file = _rows_per_file(manifest)
@@ -224,6 +228,15 @@ def _rows_per_file(manifest: Manifest) -> int:
     num_bytes = sum(shard.num_bytes for shard in manifest.shards)
     mean = max(1, num_bytes // max(1, manifest.num_samples))
     return max(1, FILE_BYTES // mean)
+
+
+def _check_splits(rows: pd.DataFrame) -> None:
+    strange = [split for split in sorted(set(rows["split"])) if split and not SPLIT.fullmatch(split)]
+    if strange:
+        raise Rejected(
+            "bad_input",
+            f"split `{strange[0]}` cannot name a file; split anew with names of letters, digits and _",
+        )
 
 
 def _claim(out: Path) -> None:

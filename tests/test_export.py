@@ -210,6 +210,13 @@ def test_columns_follow_the_data(tmp_path: Path) -> None:
     assert rows["text"][2] == "词 \x00 \u2028"
 
 
+def test_a_split_that_cannot_name_a_file_is_refused(tmp_path: Path) -> None:
+    folder = dataset(tmp_path / "d", [sample(0, split="../../train"), sample(1)])
+    with pytest.raises(Rejected, match="cannot name a file"):
+        huggingface.export_hf(folder, tmp_path / "a/b/out", Choice())
+    assert inside(tmp_path) == {"d"}
+
+
 def test_choose_keeps_the_order_of_the_shards(shards: Path) -> None:
     keys = [key for path in sorted(shards.glob("*.tar")) for key, _ in read_shard(path)]
     assert list(choose(shards, Choice())["key"]) == keys

@@ -20,7 +20,7 @@ from .sheet import stacked, strip
 from .strips import strip_html
 from .worst import thumbnail, worst_rows
 
-MEDIA_BYTES = 5 << 20
+MEDIA_BYTES = 4 << 20
 """Videos that a page carries in all; samples beyond have pictures and wave, and no player."""
 
 
@@ -73,6 +73,6 @@ def _look(shards: Path, rows: pd.DataFrame, shown: pd.DataFrame, config: Preview
         if key in small:
             thumbnails[key] = thumbnail(sample)
         if key in whole:
-            media += len(sample.video)
+            media += len(sample.video) + len(sample.audio) // 3  # AAC takes a third of PCM at most
             strips[key] = strip_html(sample, media <= MEDIA_BYTES)
     return Looks(strips=tuple(strips[key] for key in shown["key"]), thumbnails=thumbnails, worst=config.worst)
