@@ -1,4 +1,4 @@
-"""Write whole or not at all: every file of the product is published by rename."""
+"""Write whole or not at all: every file of the product is published by rename, or by one upload."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
+from .places import is_remote, local_file, upload, version_of
 from .records import Rejected
 
 CHUNK_BYTES = 1 << 20
@@ -18,11 +19,25 @@ CHUNK_BYTES = 1 << 20
 
 @contextmanager
 def publish(path: Path) -> Iterator[Path]:
-    """Yield a temporary path beside `path`; on success fsync and rename it, on failure remove it.
+    """Yield a temporary local path; on success it becomes `path`, on failure it is removed.
 
-    The temporary name keeps the suffix, so that encoders that go by it work.
-    A full disk is `Rejected("disk_full")`.
+    A local file is written beside its place, fsynced and renamed; a remote one is written in a temporary
+    folder and uploaded. The temporary name keeps the suffix, so that encoders that go by it work.
+    Raises `Rejected`: disk_full, unreachable.
     """
+    try:
+        with _uploaded(path) if is_remote(path) else _renamed(path) as temporary:
+            yield temporary
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise Rejected(
+                "disk_full", f"no space left to write {path.name}; free some and run again"
+            ) from error
+        raise
+
+
+@contextmanager
+def _renamed(path: Path) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(prefix=f".{path.stem}.", suffix=f".tmp{path.suffix}", dir=path.parent)
     os.close(handle)
@@ -32,14 +47,17 @@ def publish(path: Path) -> Iterator[Path]:
         temporary.chmod(0o666 & ~_umask())  # mkstemp's 0600 would hide the file from a cluster's other users
         _sync(temporary)
         temporary.replace(path)
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise Rejected(
-                "disk_full", f"no space left to write {path.name}; free some and run again"
-            ) from error
-        raise
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def _uploaded(path: Path) -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="avatarsync.") as folder:
+        temporary = Path(folder) / f"upload{path.suffix}"
+        temporary.touch()
+        yield temporary
+        upload(temporary, path)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -64,14 +82,14 @@ def sha256_of(path: Path) -> str:
 
 
 def hash_once(path: Path) -> str:
-    """Hash a file's content; again only when its size or time of change differ."""
-    stat = path.stat()
-    return _hash_of_version(path, stat.st_mtime_ns, stat.st_size)
+    """Hash a file's content; again only when its version (`places.version_of`) differs."""
+    return _hash_of_version(path, version_of(path))
 
 
 @cache
-def _hash_of_version(path: Path, mtime_ns: int, num_bytes: int) -> str:
-    return sha256_of(path)
+def _hash_of_version(path: Path, version: str) -> str:
+    with local_file(path) as local:
+        return sha256_of(local)
 
 
 def _umask() -> int:

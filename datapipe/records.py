@@ -1,7 +1,8 @@
 """The values that travel: frozen, complete at birth, one JSON codec for all.
 
 Conventions: times are `Seconds` from the start of the clip; `frame` is an index at the clip's working
-rate (25 fps), `time` is seconds; boxes are (x0, y0, x1, y1) in pixels; heavy data is a `Path`.
+rate (25 fps), `time` is seconds; boxes are (x0, y0, x1, y1) in pixels; heavy data is a `Path`,
+or what `places.place` makes of an address.
 """
 
 from __future__ import annotations
@@ -66,6 +67,7 @@ REASONS: dict[str, str] = {
     "bad_weight": "a weight file is not what its registry entry names, or its network does no work",
     "bad_input": "an argument does not fit what was asked",
     "disk_full": "the disk is full",
+    "unreachable": "the store that holds a file did not answer, or refused",
     "timeout": "the item took longer than its limit",
     "crashed": "a native library ended the process that worked on the item",
     "too_large": "the item does not fit into the memory that one item may take",
@@ -260,10 +262,16 @@ def _check_span(name: str, start: Seconds, end: Seconds) -> None:
         raise ValueError(f"{name}: end {end} is not after start {start}")
 
 
+def _place(text: str) -> Path:
+    from .places import place  # which needs `Rejected`
+
+    return place(text)
+
+
 def _make_converter() -> cattrs.Converter:
     converter = cattrs.Converter(forbid_extra_keys=True)
     converter.register_unstructure_hook(Path, str)
-    converter.register_structure_hook(Path, lambda value, _: Path(value))
+    converter.register_structure_hook(Path, lambda value, _: _place(value))
     converter.register_unstructure_hook(Fraction, str)
     converter.register_structure_hook(Fraction, lambda value, _: Fraction(value))
     return converter

@@ -9,7 +9,7 @@ import io
 import re
 import tarfile
 from collections.abc import Iterable, Iterator
-from contextlib import closing
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,8 +23,8 @@ from .records import Rejected, Sample, Shard, from_json
 ARRAYS = ("landmarks.npy", "source_landmarks.npy", "matrices.npy", "identity.npy")
 MEMBERS = ("video.m4v", "keyframes.m4v", "audio.wave", *ARRAYS, "meta.json")
 ORIGINAL = "original.m4v"
-SUMS = "sums.json"
-"""Only in the cache: sha256 of the other members."""
+PLAIN, SUMS = "plain.npz", "sums.json"
+"""Only in the cache: what is still to be enhanced, and the sha256 of the other members."""
 UNSAFE = re.compile(rb"[^A-Za-z0-9_-]")
 ESCAPED = re.compile(rb"~([0-9A-F]{2})")
 
@@ -71,17 +71,19 @@ def npy_bytes(array: NDArray[Any]) -> bytes:
 def write_shard(path: Path, samples: Iterable[tuple[str, dict[str, bytes]]]) -> Shard:
     """Write (key, members by suffix) pairs as one tar, whole or not at all, and describe it."""
     keys = []
-    with publish(path) as temporary, tarfile.open(temporary, "w", format=tarfile.PAX_FORMAT) as out:
-        for key, members in samples:
-            keys.append(key)
-            for suffix in [name for name in (*MEMBERS, ORIGINAL, SUMS) if name in members]:
-                _add(out, f"{key}.{suffix}", members[suffix])
-    return Shard(name=path.name, sha256=sha256_of(path), num_bytes=path.stat().st_size, keys=tuple(keys))
+    with publish(path) as temporary:
+        with tarfile.open(temporary, "w", format=tarfile.PAX_FORMAT) as out:
+            for key, members in samples:
+                keys.append(key)
+                for suffix in [name for name in (*MEMBERS, ORIGINAL, PLAIN, SUMS) if name in members]:
+                    _add(out, f"{key}.{suffix}", members[suffix])
+        sha256, num_bytes = sha256_of(temporary), temporary.stat().st_size
+    return Shard(name=path.name, sha256=sha256, num_bytes=num_bytes, keys=tuple(keys))
 
 
 def read_shard(path: Path) -> Iterator[tuple[str, dict[str, bytes]]]:
     """Yield (key, members by suffix) in the order of the tar."""
-    with closing(tarfile.open(path)) as tar:
+    with _opened(path) as tar:
         current, members = "", dict[str, bytes]()
         for entry in tar:
             key, _, suffix = entry.name.partition(".")
@@ -112,7 +114,7 @@ def read_samples(folder: Path, split: str | None = None) -> Iterator[StoredSampl
 def read_metas(folder: Path) -> Iterator[tuple[str, Sample]]:
     """Yield (shard name, record) of every sample of a dataset folder; the media are skipped, not read."""
     for path in sorted(folder.glob("*.tar")):
-        with closing(tarfile.open(path)) as tar:
+        with _opened(path) as tar:
             for entry in tar:
                 stream = tar.extractfile(entry) if entry.name.endswith(".meta.json") else None
                 if stream is not None:
@@ -131,6 +133,12 @@ def stored(meta: Sample, members: dict[str, bytes]) -> StoredSample:
         matrices_T23=_array(members["matrices.npy"]),
         identity=_array(members["identity.npy"]),
     )
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[tarfile.TarFile]:
+    with path.open("rb") as stream, tarfile.open(fileobj=stream, mode="r:") as tar:
+        yield tar
 
 
 def _array(data: bytes) -> NDArray[Any]:
