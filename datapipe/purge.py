@@ -80,7 +80,8 @@ def _check(request: Takedown, asked: Takedown, dataset: Dataset) -> None:
 
 def _falling_under(asked: Takedown, dataset: Dataset) -> dict[str, str]:
     """Map the clips that have to leave to the reason in words."""
-    gone = {clip_id: asked.why(clip_id, "", "") for clip_id in asked.ids}
+    before = {row.clip: row.message for row in dataset.outcomes.values() if row.reason == "purged"}
+    gone = before | {clip_id: asked.why(clip_id, "", "") for clip_id in asked.ids}
     for row in dataset.rows:
         if why := asked.why(row["id"], row["speaker"], row.get("lineage.video", "")):
             gone[row["id"]] = why
@@ -112,8 +113,8 @@ def _clear_cache(folder: Path, outcomes: Mapping[str, Row], gone: Mapping[str, s
 
 
 def _clear_strays(folder: Path, outcomes: Mapping[str, Row]) -> None:
-    """Delete kept stages that belong to no clip of the ledger: nobody can tell whom they show."""
-    known = {row.inputs for row in outcomes.values()}
+    """Delete the kept stages of all but finished samples: of the others nobody can tell whom they show."""
+    known = {row.inputs for row in outcomes.values() if row.status == "done"}
     for path in folder.glob("stages/??/*"):
         if path.name not in known:
             cache.forget(folder, path.name, "")

@@ -186,6 +186,27 @@ def test_builds_keep_it_out_and_give_the_same_bytes(out: Path) -> None:
     assert read_ledger(out)["cy/3"].reason == "purged"
 
 
+def test_new_clips_of_a_speaker_who_left_stay_out_until_asked_for(out: Path) -> None:
+    purge(out, Takedown(speakers=("bob",)))
+    (out.parent / "raw/bob/9.mp4").write_bytes(b"bob/9")
+    built(out)
+    assert "bob/9" not in ids(out) and read_ledger(out)["bob/9"].reason == "purged"
+    assert traces(out, "bob/9") == []
+    built(out, retry="purged")
+    assert {f"bob/{n}" for n in (0, 1, 2, 3, 9)} < set(ids(out)) and read_takedown(out) == Takedown()
+    built(out)
+    assert "bob/9" in ids(out)
+
+
+def test_a_build_between_two_attempts_leaves_nothing_behind(
+    out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _stop_at(2, lambda: purge(out, Takedown(speakers=("bob",))), monkeypatch)
+    built(out)
+    purge(out, Takedown(speakers=("bob",)))
+    assert all(traces(out, f"bob/{n}") == [] for n in range(4)) and verify(out) == ()
+
+
 def test_samples_of_other_settings_leave_the_cache_too(out: Path) -> None:
     smaller = replace(CONFIG, crop=replace(CONFIG.crop, size=64))
     built(out, smaller)
