@@ -187,7 +187,7 @@ def doctor(argv: list[str], prog: str) -> int:
     from .sources import examine
 
     arguments = _read(DoctorArguments, argv, prog)
-    report = examine(arguments.source, arguments.root)
+    report = examine(arguments.source, arguments.root, isolate=True)
     lists = {"have": report.have, "missing": report.missing, "broken": report.broken}
     lines = [f"{kind}: {name}" for kind, names in lists.items() for name in names]
     if arguments.json:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from datapipe import media
+from datapipe.sources import look
 
 CMLR_IDS = (
     "s1/20260105_section_6_-00.01_001.87",
@@ -58,3 +63,12 @@ def hdtf_lists(root: Path, group: str, times: str, **others: str) -> Path:
     for kind, text in {"annotion_time": times, **others}.items():
         touch(root / "HDTF_dataset" / f"{group}_{kind}.txt", text.encode())
     return root
+
+
+def answer_or_die(message: dict[str, Any]) -> dict[str, Any]:
+    """Answer like the child that looks at media, but die of one file and hang on another."""
+    if "crash" in message["path"]:
+        os.kill(os.getpid(), signal.SIGSEGV)
+    if "hang" in message["path"]:
+        time.sleep(60)
+    return look.answer(message)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
 import tempfile
+from contextlib import closing
 from itertools import pairwise
 from pathlib import Path
 
@@ -14,10 +16,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from datapipe.__main__ import main
+from datapipe.cell import Cell
 from datapipe.records import Clip, Rejected, printable, to_json
 from datapipe.segment import SegmentConfig, segments
 from datapipe.shards import escape_key, unescape_key
-from datapipe.sources import DOCTORS, SourceConfig, Unusable, examine, find_clips
+from datapipe.sources import DOCTORS, Memo, SourceConfig, Unusable, examine, find_clips, look
+from datapipe.sources.folder import folder_clips
 from datapipe.sources.found import LONGEST_KEY, Found, clip_id, is_name
 
 
@@ -26,11 +30,11 @@ def test_a_root_without_anything_is_said(tmp_path: Path) -> None:
         with pytest.raises(Rejected, match="holds nothing"):
             find_clips(source, tmp_path, SourceConfig())
         assert examine(source, tmp_path).expected == 0
-    for look in (examine, lambda source, root: find_clips(source, root, SourceConfig())):
+    for ask in (examine, lambda source, root: find_clips(source, root, SourceConfig())):
         with pytest.raises(Rejected, match="known: cmlr, hdtf, folder"):
-            look("grid", tmp_path)
+            ask("grid", tmp_path)
         with pytest.raises(Rejected, match="not a folder"):
-            look("folder", tmp_path / "none")
+            ask("folder", tmp_path / "none")
 
 
 def check(found: list[Found], root: Path) -> None:
@@ -189,3 +193,36 @@ def test_pieces_that_cannot_be_cut_are_refused(wrong: dict[str, float]) -> None:
 def test_a_clip_is_what_its_corpus_says(tmp_path: Path) -> None:
     (first, *_) = find_clips("cmlr", cmlr(tmp_path), SourceConfig(licence="ours", consent="given"))
     assert isinstance(first, Clip) and (first.licence, first.consent) == ("ours", "given")
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"), [("crash", "crashed"), pytest.param("hang", "timeout", marks=pytest.mark.slow)]
+)
+def test_a_file_that_kills_the_decoder_costs_itself_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, reason: str
+) -> None:
+    good = video(tmp_path / "a.mp4", 13.0, gaps=(5.0,))
+    for other in (f"b-{name}.mp4", "c.mp4"):
+        shutil.copy(good, tmp_path / other)
+    memo: Memo = {}
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
+    monkeypatch.setattr(look, "LIMIT", 10.0)
+    with closing(Cell("corpora:answer_or_die")) as cell:
+        mine = look.Look(memo=memo, cell=cell)
+        with pytest.raises(Rejected) as caught:
+            mine.probe(tmp_path / f"b-{name}.mp4")
+        found = folder_clips(tmp_path, SourceConfig(), mine)
+    assert caught.value.reason == reason
+    # one that cannot be looked at is left to its turn, where it is on record
+    assert {each.id for each in found} == {"a_000", "a_001", f"b-{name}", "c_000", "c_001"}
+    assert not any(name in key for key in memo)
+
+
+def test_a_listing_is_the_same_in_a_child(tmp_path: Path) -> None:
+    video(tmp_path / "a\nb.mp4", 13.0, gaps=(5.0,))
+    touch(tmp_path / "broken.mp4")
+    here, there = ({}, {})  # type: Memo, Memo
+    assert find_clips("folder", tmp_path, SourceConfig(), here) == find_clips(
+        "folder", tmp_path, SourceConfig(), there, isolate=True
+    )
+    assert here == there and examine("folder", tmp_path) == examine("folder", tmp_path, isolate=True)

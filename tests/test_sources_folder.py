@@ -12,7 +12,7 @@ from corpora import touch, video
 
 from datapipe.records import Clip, Rejected
 from datapipe.shards import escape_key, unescape_key
-from datapipe.sources import Memo, SourceConfig, Unusable, cut, examine, find_clips, folder
+from datapipe.sources import Memo, SourceConfig, Unusable, cut, examine, find_clips, folder, look
 from datapipe.sources.found import LONGEST_KEY
 
 
@@ -191,7 +191,7 @@ def test_what_the_memo_knows_is_not_opened(tmp_path: Path, monkeypatch: pytest.M
         raise AssertionError("opened")
 
     monkeypatch.setattr(cut, "read_audio", fail)
-    monkeypatch.setattr(folder, "probe", fail)
+    monkeypatch.setattr(look, "probe", fail)
     assert find_clips("folder", tmp_path, SourceConfig(), memo) == before and len(before) == 3
     (tmp_path / "short.mp4").touch()
     with pytest.raises(AssertionError, match="opened"):
@@ -200,10 +200,10 @@ def test_what_the_memo_knows_is_not_opened(tmp_path: Path, monkeypatch: pytest.M
 
 def test_sound_is_read_in_stretches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = video(tmp_path / "long.mp4", 24.0, gaps=(6.0, 13.0, 18.0))
-    whole = cut.cut(tmp_path, path.name, (0.0, 24.0), SourceConfig().segment, {})
+    whole = cut.cut(path, (0.0, 24.0), SourceConfig().segment)
     monkeypatch.setattr(cut, "STRETCH", 5.0)
-    parts = cut.cut(tmp_path, path.name, (0.0, 24.0), SourceConfig().segment, {})
+    parts = cut.cut(path, (0.0, 24.0), SourceConfig().segment)
     assert len(parts) == len(whole) == 4
     assert np.allclose(parts, whole, atol=0.081)
-    late = cut.cut(tmp_path, path.name, (2.0, 60.0), SourceConfig().segment, {})
+    late = cut.cut(path, (2.0, 60.0), SourceConfig().segment)
     assert late[0][0] == 2.0 and late[-1][1] == pytest.approx(24.0, abs=0.2)

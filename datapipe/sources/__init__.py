@@ -13,14 +13,15 @@ from .folder import folder_clips, folder_doctor
 from .found import Found, Memo, Report, SourceConfig, Unusable
 from .hdtf import hdtf_clips
 from .hdtf_doctor import hdtf_doctor
+from .look import Look, looking
 
-SOURCES: dict[str, Callable[[Path, SourceConfig, Memo | None], list[Found]]] = {
+SOURCES: dict[str, Callable[[Path, SourceConfig, Look], list[Found]]] = {
     "cmlr": cmlr_clips,
     "hdtf": hdtf_clips,
     "folder": folder_clips,
 }
 """What a root holds, as clips and entries that cannot become one."""
-DOCTORS: dict[str, Callable[[Path], Report]] = {
+DOCTORS: dict[str, Callable[[Path, Look], Report]] = {
     "cmlr": cmlr_doctor,
     "hdtf": hdtf_doctor,
     "folder": folder_doctor,
@@ -41,27 +42,30 @@ __all__ = [
 ]
 
 
-def find_clips(source: str, root: Path, config: SourceConfig, memo: Memo | None = None) -> list[Found]:
+def find_clips(
+    source: str, root: Path, config: SourceConfig, memo: Memo | None = None, isolate: bool = False
+) -> list[Found]:
     """List the clips of a corpus in a fixed order; ids are unique, valid UTF-8 and on one line.
 
     `memo` holds the cuts of long videos from earlier listings, and takes those of this one: nothing is
-    decoded for what it knows. Raises `Rejected("bad_input")` for an unknown source or a root without
-    anything of it, and nothing else, whatever the files hold.
+    decoded for what it knows. With `isolate`, media are opened in a child process, so that a crash or a
+    hang in native code costs one file. Raises `Rejected("bad_input")` for an unknown source or a root
+    without anything of it, and nothing else, whatever the files hold.
     """
-    with _readable(source, root):
-        found = sorted(SOURCES[source](root, config, memo), key=lambda each: each.id)
+    with _readable(source, root), looking(memo, isolate) as look:
+        found = sorted(SOURCES[source](root, config, look), key=lambda each: each.id)
     if not found:
         raise Rejected("bad_input", f"{root} holds nothing that looks like {source}; see docs/operations.md")
     return _unique(found)
 
 
-def examine(source: str, root: Path) -> Report:
+def examine(source: str, root: Path, isolate: bool = False) -> Report:
     """Compare a download with its own lists; of the files, headers are read.
 
     Raises `Rejected("bad_input")` for an unknown source or a root that cannot be read.
     """
-    with _readable(source, root):
-        return DOCTORS[source](root)
+    with _readable(source, root), looking(None, isolate) as look:
+        return DOCTORS[source](root, look)
 
 
 @contextmanager

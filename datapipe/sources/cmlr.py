@@ -14,8 +14,9 @@ from pathlib import Path
 
 from ..records import Clip, Rejected
 from .cmlr_text import read_transcript
-from .found import Found, Memo, Report, SourceConfig, Unusable, clip_id, is_name, read_lines
+from .found import Found, Report, SourceConfig, Unusable, clip_id, is_name, read_lines
 from .headers import header_fault
+from .look import Look
 from .walk import Tree, is_inside, some, walk
 
 LISTS = {"train": "train.csv", "val": "val.csv", "test": "test.csv"}
@@ -58,10 +59,10 @@ class Corpus:
         return [kind for kind in kinds if name not in self.files[kind]]
 
 
-def cmlr_clips(root: Path, config: SourceConfig, memo: Memo | None = None) -> list[Found]:
+def cmlr_clips(root: Path, config: SourceConfig, look: Look) -> list[Found]:
     """List the clips: what lies on disk and what the lists name for the speakers that are there.
 
-    A clip whose video or sound is absent is unusable (missing_file). Clips are cut already: no memo is used.
+    A clip whose video or sound is absent is unusable (missing_file). No video is opened.
     """
     corpus = _corpus(root)
     files = corpus.files
@@ -72,7 +73,7 @@ def cmlr_clips(root: Path, config: SourceConfig, memo: Memo | None = None) -> li
     return [*corpus.faults, *found]
 
 
-def cmlr_doctor(root: Path) -> Report:
+def cmlr_doctor(root: Path, look: Look) -> Report:
     """Compare the lists with the files; of each file the frame is checked, nothing is decoded."""
     corpus = _corpus(root)
     expected = corpus.expected

@@ -6,10 +6,9 @@ import re
 from collections import Counter
 from pathlib import Path, PurePosixPath
 
-from ..media import probe
 from ..records import Clip, Rejected, Seconds, printable
-from .cut import cut, memo_key
-from .found import Found, Memo, Report, SourceConfig, Unusable, clip_id, read_text
+from .found import Found, Report, SourceConfig, Unusable, clip_id, read_text
+from .look import Look
 from .walk import Tree, walk
 
 LONGEST_WITH_TEXT: Seconds = 30.0
@@ -23,30 +22,27 @@ LICENCE = "unknown"
 CONSENT = "unknown"
 
 
-def folder_clips(root: Path, config: SourceConfig, memo: Memo | None = None) -> list[Found]:
+def folder_clips(root: Path, config: SourceConfig, look: Look) -> list[Found]:
     """List the videos; long ones are cut at silences, unless they come with a transcript.
 
-    The folder a video lies in is its speaker label; a video at the top is its own. `memo` holds the cuts of
-    earlier listings and takes those of this one.
+    The folder a video lies in is its speaker label; a video at the top is its own.
     """
     tree = walk(root)
     found: list[Found] = [*_specials(tree)]
     files = set(tree.files)
     for path, name in _names([path for path in tree.files if _is_video(path)]).items():
         try:
-            found += _of_video(
-                root, path, name, _transcript(path, files), config, {} if memo is None else memo
-            )
+            found += _of_video(root, path, name, _transcript(path, files), config, look)
         except Rejected as rejected:
             found.append(Unusable(id=name, reason=rejected.reason, message=rejected.message))
     return found
 
 
-def folder_doctor(root: Path) -> Report:
+def folder_doctor(root: Path, look: Look) -> Report:
     """Open every container and say which cannot be read."""
     tree = walk(root)
     paths = [path for path in tree.files if _is_video(path)]
-    faults = {path: fault for path in paths if (fault := _fault(root, path))}
+    faults = {path: fault for path in paths if (fault := _fault(root / path, look))}
     broken = [f"{clip_id(path)}: {fault}" for path, fault in faults.items()]
     speakers = {path: _speaker(path, path) for path in paths}
     announced, there = Counter(speakers.values()), Counter(speakers[p] for p in paths if p not in faults)
@@ -60,12 +56,12 @@ def folder_doctor(root: Path) -> Report:
 
 
 def _of_video(
-    root: Path, path: str, name: str, transcript: str | None, config: SourceConfig, memo: Memo
+    root: Path, path: str, name: str, transcript: str | None, config: SourceConfig, look: Look
 ) -> list[Found]:
     language = _language(path, config)
     text = _text(root / transcript, language) if transcript else ""
-    spans = [(0.0, None)] if text else _spans(root, path, config, memo)
-    if text and _duration(root, path, config, memo) > LONGEST_WITH_TEXT:
+    spans = [(0.0, None)] if text else _spans(root, path, config, look)
+    if text and _duration(root, path, config, look) > LONGEST_WITH_TEXT:
         what = f"{name} is longer than {LONGEST_WITH_TEXT:.0f} s and has a transcript"
         raise Rejected("bad_input", f"{what}; cut it, or take {Path(str(transcript)).name} away")
     return [
@@ -86,27 +82,24 @@ def _of_video(
 
 
 def _spans(
-    root: Path, path: str, config: SourceConfig, memo: Memo
+    root: Path, path: str, config: SourceConfig, look: Look
 ) -> list[tuple[Seconds, Seconds]] | list[tuple[Seconds, None]]:
     """Cut a long video; one that is short or cannot be read is one clip, judged in its turn."""
-    duration = _duration(root, path, config, memo)
+    duration = _duration(root, path, config, look)
     if duration <= config.segment.longest:
         return [(0.0, None)]
     try:
-        return cut(root, path, (0.0, duration), config.segment, memo) or [(0.0, None)]
+        return look.cut(root, path, (0.0, duration), config.segment) or [(0.0, None)]
     except Rejected:
         return [(0.0, None)]
 
 
-def _duration(root: Path, path: str, config: SourceConfig, memo: Memo) -> Seconds:
-    """Give a video's length, 0 when it cannot be read; noted as an empty cut's."""
-    key = memo_key(root / path, path, (0.0, 0.0), config.segment)
-    if key not in memo:
-        try:
-            memo[key] = [(0.0, probe(root / path).duration)]
-        except Rejected:
-            return 0.0
-    return memo[key][0][1]
+def _duration(root: Path, path: str, config: SourceConfig, look: Look) -> Seconds:
+    """Give a video's length; 0 when it cannot be read."""
+    try:
+        return look.duration(root, path, config.segment)
+    except Rejected:
+        return 0.0
 
 
 def _names(paths: list[str]) -> dict[str, str]:
@@ -170,9 +163,9 @@ def _text(path: Path, language: str | None) -> str:
     return printable(" ".join(text.split()))
 
 
-def _fault(root: Path, path: str) -> str | None:
+def _fault(path: Path, look: Look) -> str | None:
     try:
-        probe(root / path)
+        look.probe(path)
     except Rejected as rejected:
         return rejected.reason
     return None

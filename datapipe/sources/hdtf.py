@@ -12,11 +12,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..media import probe
 from ..records import Box, Clip, Probe, Rejected, Seconds
-from .cut import Span, cut
-from .found import Found, Memo, SourceConfig, Unusable
+from .cut import Span
+from .found import Found, SourceConfig, Unusable
 from .hdtf_lists import Annotation, Annotations, Range, read_annotations
+from .look import Look
 from .walk import Tree, walk
 
 VIDEO_SUFFIXES = (".mp4", ".mkv", ".webm", ".mov", ".m4v")
@@ -36,26 +36,23 @@ class Take:
     """Whether it is the whole video; else it is the range itself, cut and cropped."""
 
 
-def hdtf_clips(root: Path, config: SourceConfig, memo: Memo | None = None) -> list[Found]:
-    """List the pieces of every annotated range; what cannot become a clip is listed as unusable.
-
-    `memo` holds the cuts of earlier listings and takes those of this one.
-    """
+def hdtf_clips(root: Path, config: SourceConfig, look: Look) -> list[Found]:
+    """List the pieces of every annotated range; what cannot become a clip is listed as unusable."""
     tree = walk(root)
     annotations = read_annotations(root, tree)
-    takes = find_takes(root, tree, annotations)
+    takes = find_takes(root, tree, annotations, look)
     found: list[Found] = list(annotations.faults)
     for video in annotations.videos:
         for index in range(len(video.ranges)):
             take = takes.get(video.clip(index))
             try:
-                found += _pieces(root, video, index, take, config, {} if memo is None else memo)
+                found += _pieces(root, video, index, take, config, look)
             except Rejected as rejected:
                 found.append(Unusable(id=video.clip(index), reason=rejected.reason, message=rejected.message))
     return found
 
 
-def find_takes(root: Path, tree: Tree, annotations: Annotations) -> dict[str, Take]:
+def find_takes(root: Path, tree: Tree, annotations: Annotations, look: Look) -> dict[str, Take]:
     """Find the file of every range, by the range's name: the whole video before a clip cut from it.
 
     Where the whole video has no sound and the clip has, the clip is taken.
@@ -69,7 +66,7 @@ def find_takes(root: Path, tree: Tree, annotations: Annotations) -> dict[str, Ta
             part = _place(
                 stems, video.group, (name for name in _clip_names(video, index) if name not in videos)
             )
-            if part and (whole is None or (_is_silent(root / whole) and not _is_silent(root / part))):
+            if part and (whole is None or _only_second_sounds(root / whole, root / part, look)):
                 takes[video.clip(index)] = Take(path=part, whole=False)
             elif whole:
                 takes[video.clip(index)] = Take(path=whole, whole=True)
@@ -105,7 +102,7 @@ def face_window(video: Annotation, stretch: Range, take: Take, facts: Probe) -> 
 
 
 def _pieces(
-    root: Path, video: Annotation, index: int, take: Take | None, config: SourceConfig, memo: Memo
+    root: Path, video: Annotation, index: int, take: Take | None, config: SourceConfig, look: Look
 ) -> list[Found]:
     """Cut a range at silences; one whose sound cannot be read stays whole and is judged in its turn."""
     stretch = video.ranges[index]
@@ -113,10 +110,10 @@ def _pieces(
     if take is None:
         message = f"neither {video.name}.mp4 nor {video.clip(index)}.mp4 is there; complete the download"
         raise Rejected("missing_file", message)
-    facts = probe(root / take.path)
+    facts = look.probe(root / take.path)
     span = usable_span(stretch, take, facts)
     try:
-        spans = cut(root, take.path, span, config.segment, memo) or [span]
+        spans = look.cut(root, take.path, span, config.segment) or [span]
     except Rejected:
         spans = [span]
     return [
@@ -163,9 +160,13 @@ def _clip_names(video: Annotation, index: int) -> list[str]:
     return [f"{name}_{number}" for name in names for number in (f"{index:03d}", f"{index}")]
 
 
-def _is_silent(path: Path) -> bool:
+def _only_second_sounds(first: Path, second: Path, look: Look) -> bool:
+    return _is_silent(first, look) and not _is_silent(second, look)
+
+
+def _is_silent(path: Path, look: Look) -> bool:
     """Tell whether a file lacks sound; one that cannot be read has none."""
     try:
-        return probe(path).audio_codec is None
+        return look.probe(path).audio_codec is None
     except Rejected:
         return True
