@@ -92,7 +92,7 @@ def _advice(curve: Curve) -> str:
         ]
         kept, threshold = min(fitting)
         part = f"{100 * kept / curve.samples:.0f} %"
-        lines.append(f"<li>{part}: <code>{escape(curve.condition(threshold))}</code></li>")
+        lines.append(f"<li>keep {part}: <code>{escape(curve.condition(threshold))}</code></li>")
     return f'<ul class="advice">{"".join(dict.fromkeys(lines))}</ul>'
 
 
