@@ -23,7 +23,7 @@ from . import transcribe
 from .config import BuildConfig
 from .files import hash_once, write_bytes
 from .records import Clip, to_dict
-from .shards import MEMBERS, SUMS, read_shard, write_shard
+from .shards import SUMS, read_shard, write_shard
 from .stages import CODECS
 from .weights import lookup
 
@@ -89,14 +89,19 @@ def cache_path(folder: Path, key: str) -> Path:
     return folder / key[:2] / f"{key}.tar"
 
 
+def draft_path(folder: Path, key: str) -> Path:
+    """Say where a sample waits for its super-resolution."""
+    return folder / "drafts" / f"{key}.tar"
+
+
 def load(path: Path) -> dict[str, bytes] | None:
-    """Read a kept sample's members; None when there is none or it is damaged."""
+    """Read the members of a kept sample or draft; None when there is none or it is damaged."""
     try:
         ((_, members),) = read_shard(path)
     except (FileNotFoundError, tarfile.TarError, EOFError, ValueError):
         return None
     sums = members.pop(SUMS, b"")
-    return members if set(MEMBERS) <= set(members) and sums == _sums(members) else None
+    return members if sums == _sums(members) else None
 
 
 def store(path: Path, key: str, members: dict[str, bytes]) -> None:

@@ -36,6 +36,8 @@ class DaskConfig:
     """When nothing ends for this long, what is running counts as hung and the workers are restarted."""
     batch: int
     """Most tasks that travel together; a task on its own costs the scheduler about a millisecond."""
+    on_gpu: Callable[..., list[Any]] | None
+    """Goes on with a batch and its results, on a worker that was started with `--resources GPU=1`."""
     scratch: Path
     """Folder that is swept of temporary files when the workers are gone."""
 
@@ -88,7 +90,7 @@ def _in_windows(
     pending: dict[Any, list[TaskT]] = {}
     while True:
         for batch in islice(waiting, max(0, PER_WORKER * _num_workers(client) - len(pending))):
-            pending[client.submit(function, batch, pure=False, retries=0)] = batch
+            pending[_submit(client, function, batch, config)] = batch
         if not pending:
             break
         for batch, outcome in _next(client, pending, config.stall):
@@ -97,9 +99,17 @@ def _in_windows(
             else:
                 yield from _shared_out(batch, outcome)
     for task in suspects:
-        alone = {client.submit(function, [task], pure=False, retries=0): [task]}
+        alone = {_submit(client, function, [task], config): [task]}
         for batch, outcome in _next(client, alone, config.stall):
             yield from _shared_out(batch, outcome.verdict if isinstance(outcome, WorkerLost) else outcome)
+
+
+def _submit(client: Any, function: Callable[..., list[Any]], batch: Sequence[Any], config: DaskConfig) -> Any:
+    """Send a batch to any worker, and what is left of it to one that offers a GPU."""
+    results = client.submit(function, batch, pure=False, retries=0)
+    if config.on_gpu is None:
+        return results
+    return client.submit(config.on_gpu, batch, results, pure=False, retries=0, resources={"GPU": 1})
 
 
 def _batches(tasks: Sequence[TaskT], workers: int, largest: int) -> Iterator[list[TaskT]]:
@@ -167,6 +177,7 @@ def _client(config: DaskConfig, stack: ExitStack) -> Any:
             processes=True,
             dashboard_address=None,
             silence_logs="ERROR",
+            resources={} if config.on_gpu is None else {"GPU": 1},
         )
         client = Client(stack.enter_context(local))
         # Ctrl-C reaches the whole process group; this process alone answers it and ends the workers
@@ -176,10 +187,10 @@ def _client(config: DaskConfig, stack: ExitStack) -> Any:
         raise Rejected(
             "bad_input", f"unknown cluster `{config.cluster}`; known: inline, local, tcp://HOST:PORT"
         )
-    return _existing(config.cluster)
+    return _existing(config.cluster, config.on_gpu is not None)
 
 
-def _existing(address: str) -> Any:
+def _existing(address: str, with_gpu: bool) -> Any:
     from distributed import Client
 
     try:
@@ -191,4 +202,8 @@ def _existing(address: str) -> Any:
     except TimeoutError as error:
         message = f"the scheduler at {address} has no workers; start some with `dask worker {address}`"
         raise Rejected("bad_input", message) from error
+    workers = client.scheduler_info()["workers"].values()
+    if with_gpu and not any(worker["resources"].get("GPU") for worker in workers):
+        message = f"no worker of {address} offers a GPU; start one with `dask worker --resources GPU=1`"
+        raise Rejected("bad_input", message)
     return client

@@ -1,7 +1,8 @@
 """READ FIRST. One clip, from raw video to a finished sample.
 
-Every line is a stage: a pure function of what came before, its config last. `call` decides how a stage is
-run: here and now in tests, timed and watched by `run.py`. A clip that cannot go on raises `Rejected`; any
+Every line is a stage: a pure function of what came before, its config last. `cpu` and `gpu` decide how a
+stage is run: here and now in tests, timed and kept in a build; on a cluster with GPUs, `prepare` and what
+follows it are tasks of different workers. A clip that cannot go on raises `Rejected`; any
 other exception is a bug and ends this clip alone.
 """
 
@@ -18,7 +19,7 @@ from .decode import decode
 from .faces import openings
 from .keyframes import choose_keyframes
 from .media import probe
-from .pack import Packed, Said, Seen, pack
+from .pack import Draft, Packed, Said, Seen, draft, pack
 from .records import Clip
 from .track import track_speaker
 from .understand import understand
@@ -40,8 +41,13 @@ def run_here(stage: Callable[P, ResultT], *args: P.args, **kwargs: P.kwargs) -> 
     return stage(*args, **kwargs)
 
 
-def flow(clip: Clip, config: BuildConfig, call: Call = run_here) -> Packed:
+def flow(clip: Clip, config: BuildConfig, cpu: Call = run_here, gpu: Call = run_here) -> Packed:
     """Turn one clip into a sample; decodes once, encodes once, writes nothing."""
+    return complete(prepare(clip, config, cpu), config, cpu, gpu)
+
+
+def prepare(clip: Clip, config: BuildConfig, call: Call = run_here) -> Draft:
+    """Do everything but super-resolution; the full frames are not needed after it."""
     facts = call(probe, clip.video)
     raw = call(decode, clip, config.decode)
     transcript = call(understand, clip, raw.audio, config.transcribe)
@@ -52,7 +58,12 @@ def flow(clip: Clip, config: BuildConfig, call: Call = run_here) -> Packed:
     opening_T = openings(cropped.landmarks_TK2)
     keyframes = call(choose_keyframes, alignment.phonemes, len(opening_T), config.keyframes, opening_T)
     plain = call(gather, raw.frames_THW3, cropped, keyframes, config.upscale)
-    enhanced = call(enhance, plain, config.upscale)
     said = Said(transcript=transcript, alignment=alignment, keyframes=keyframes, agreement=agreement)
-    seen = Seen(speaker=speaker, cropped=cropped, enhanced=enhanced)
-    return call(pack, clip, facts, raw, said, seen, config)
+    seen = Seen(speaker=speaker, cropped=cropped, plain=plain)
+    return call(draft, clip, facts, raw, said, seen, config)
+
+
+def complete(drafted: Draft, config: BuildConfig, cpu: Call = run_here, gpu: Call = run_here) -> Packed:
+    """Enhance what was drafted, and put the sample together."""
+    enhanced = gpu(enhance, drafted.plain, config.upscale)
+    return cpu(pack, drafted, enhanced)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from . import phonemes as inventory
@@ -17,10 +17,10 @@ from .fingerprint import fingerprint
 from .keyframes import report
 from .media import FPS, wav_bytes, write_video
 from .quality import picture_columns, sound_columns
-from .records import Clip, Keyframe, Probe, Sample, Transcript, printable, to_json
-from .shards import ORIGINAL, escape_key, npy_bytes
+from .records import Clip, Keyframe, Probe, Sample, Transcript, from_json, printable, to_json
+from .shards import ORIGINAL, PLAIN, escape_key, npy_bytes
 from .track import Speaker
-from .upscale import Enhanced
+from .upscale import Enhanced, Plain, plain_from_npz, plain_to_npz
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +40,18 @@ class Seen:
 
     speaker: Speaker
     cropped: Cropped
-    enhanced: Enhanced
+    plain: Plain
+    """What is to be enhanced."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Draft:
+    """A sample that lacks its enhanced pictures; small enough to send to another worker."""
+
+    meta: Sample
+    members: dict[str, bytes]
+    """The finished members, by suffix."""
+    plain: Plain
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -51,8 +62,8 @@ class Packed:
     members: dict[str, bytes]
 
 
-def pack(clip: Clip, facts: Probe, raw: Decoded, said: Said, seen: Seen, config: BuildConfig) -> Packed:
-    """Measure the quality, write the record and encode the media."""
+def draft(clip: Clip, facts: Probe, raw: Decoded, said: Said, seen: Seen, config: BuildConfig) -> Draft:
+    """Measure the quality, write the record and encode the media, all but what is enhanced."""
     meta = Sample(
         key=escape_key(clip.id),
         id=clip.id,
@@ -72,31 +83,56 @@ def pack(clip: Clip, facts: Probe, raw: Decoded, said: Said, seen: Seen, config:
         probe=facts,
         quality=_quality(raw, said, seen),
         notes=_notes(said, seen, config) | {"decode": raw.note},
-        lineage=_lineage(clip),
+        lineage=_lineage(clip, facts, raw),
         words=said.alignment.words,
         consent=clip.consent,
         day=clip.day,
         official_split=clip.split or "",
         fingerprint=fingerprint(raw.audio),
     )
-    return Packed(meta=meta, members=_members(meta, raw, seen))
+    return Draft(meta=meta, members=_members(raw, seen), plain=seen.plain)
 
 
-def _members(meta: Sample, raw: Decoded, seen: Seen) -> dict[str, bytes]:
-    cropped, better_THW3 = seen.cropped, seen.enhanced.video_THW3
-    members = {
-        "video.m4v": _mp4(cropped.frames_THW3 if better_THW3 is None else better_THW3),
-        "keyframes.m4v": _mp4(seen.enhanced.stills_KHW3, keyframes_only=True),
+def pack(drafted: Draft, enhanced: Enhanced) -> Packed:
+    """Add the enhanced pictures, and what they were measured to be."""
+    columns = {}
+    if len(enhanced.cosines_N):
+        columns["upscale_cosine"] = round(float(enhanced.cosines_N.mean()), 4)
+    if enhanced.flicker is not None:
+        columns["upscale_flicker"] = round(enhanced.flicker, 4)
+    meta = replace(
+        drafted.meta,
+        quality=drafted.meta.quality | columns,
+        notes=drafted.meta.notes | {"upscale": enhanced.note},
+    )
+    members = drafted.members | {"keyframes.m4v": _mp4(enhanced.stills_KHW3, keyframes_only=True)}
+    if enhanced.video_THW3 is not None:
+        members |= {ORIGINAL: members["video.m4v"], "video.m4v": _mp4(enhanced.video_THW3)}
+    return Packed(meta=meta, members=members | {"meta.json": to_json(meta).encode("utf-8")})
+
+
+def draft_to_members(drafted: Draft) -> dict[str, bytes]:
+    """Serialise a draft for the way to another worker."""
+    meta = to_json(drafted.meta).encode("utf-8")
+    return drafted.members | {"meta.json": meta, PLAIN: plain_to_npz(drafted.plain)}
+
+
+def draft_from_members(members: dict[str, bytes]) -> Draft:
+    """Give back what `draft_to_members` was given."""
+    meta = from_json(members["meta.json"].decode("utf-8"), Sample)
+    media = {name: data for name, data in members.items() if name not in ("meta.json", PLAIN)}
+    return Draft(meta=meta, members=media, plain=plain_from_npz(members[PLAIN]))
+
+
+def _members(raw: Decoded, seen: Seen) -> dict[str, bytes]:
+    return {
+        "video.m4v": _mp4(seen.cropped.frames_THW3),
         "audio.wave": wav_bytes(raw.audio),
-        "landmarks.npy": npy_bytes(cropped.landmarks_TK2),
+        "landmarks.npy": npy_bytes(seen.cropped.landmarks_TK2),
         "source_landmarks.npy": npy_bytes(seen.speaker.face.landmarks_TK2),
-        "matrices.npy": npy_bytes(cropped.matrices_T23),
+        "matrices.npy": npy_bytes(seen.cropped.matrices_T23),
         "identity.npy": npy_bytes(seen.speaker.face.identity),
-        "meta.json": to_json(meta).encode("utf-8"),
     }
-    if better_THW3 is not None:
-        members[ORIGINAL] = _mp4(cropped.frames_THW3)
-    return members
 
 
 def _mp4(frames_THW3: Image, keyframes_only: bool = False) -> bytes:
@@ -112,10 +148,6 @@ def _quality(raw: Decoded, said: Said, seen: Seen) -> dict[str, float]:
     timing = report(said.alignment.phonemes, said.keyframes, FPS)
     columns["keyframe_collisions"] = float(timing.num_collisions)
     columns["phonemes_under_frame"] = float(timing.num_under_one_frame)
-    if len(seen.enhanced.cosines_N):
-        columns["upscale_cosine"] = float(seen.enhanced.cosines_N.mean())
-    if seen.enhanced.flicker is not None:
-        columns["upscale_flicker"] = seen.enhanced.flicker
     return {name: round(value, 4) for name, value in columns.items()}
 
 
@@ -127,16 +159,19 @@ def _notes(said: Said, seen: Seen, config: BuildConfig) -> dict[str, str]:
         "detector": f"scrfd-500m at {detector.detector_size} px, 2d106det",
         "speaker": seen.speaker.chosen_by,
         "crop": describe(config.crop),
-        "upscale": seen.enhanced.note,
     }
 
 
-def _lineage(clip: Clip) -> dict[str, str]:
+def _lineage(clip: Clip, facts: Probe, raw: Decoded) -> dict[str, str]:
+    """Say where a sample was taken from, to the second and to the frame of its source."""
+    rate, end = float(facts.fps), clip.start + raw.duration
     lineage = {
         "video": printable(clip.video.name),
         "video_sha256": hash_once(clip.video),
         "start": f"{clip.start:g}",
-        "end": "" if clip.end is None else f"{clip.end:g}",
+        "end": f"{end:g}",
+        "first_frame": str(round(clip.start * rate)),
+        "end_frame": str(round(end * rate)),
     }
     if clip.audio is not None:
         lineage |= {"audio": printable(clip.audio.name), "audio_sha256": hash_once(clip.audio)}

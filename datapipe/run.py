@@ -29,7 +29,7 @@ from .publish import Shelf, publish
 from .records import Clip, Manifest, Rejected, Seconds, from_dict, to_dict
 from .sources import Found, Unusable, find_clips
 from .takedown import lift_takedown, read_takedown
-from .task import Task, failure, rejection, run_batch, run_task
+from .task import Task, complete_batch, failure, rejection, run_batch, run_task
 
 REPLAY = "build.json"
 """What was built with which settings; `--config` takes it."""
@@ -57,6 +57,8 @@ class RunConfig:
     """Most memory that the process of a clip may take, GiB."""
     isolate: bool = True
     """Work on clips in a child process, so that a crash in native code costs one clip."""
+    gpu: bool = False
+    """Give super-resolution to workers of the cluster that offer the resource GPU."""
     batch: int = 16
     """Most clips that travel to a worker of a cluster together."""
     per_shard: int = 256
@@ -179,6 +181,7 @@ def _task(clip: Clip, out: Path, config: BuildConfig, run: RunConfig, known: Map
         timeout=run.timeout,
         memory_bytes=int(run.memory * 2**30),
         isolate=run.isolate,
+        part="draft" if run.gpu and run.cluster != "inline" else "whole",
         stamp=cache.stamp(clip, config),
         reproduce=_reproduce(clip, out),
         before=before,
@@ -220,7 +223,12 @@ def _results(tasks: Sequence[Task], run: RunConfig) -> Iterator[Row]:
     # a task looks after its own time limit; the cluster only notices workers that never answer
     stall = 2 * run.timeout * run.batch + 60.0
     dask = DaskConfig(
-        cluster=run.cluster, workers=run.workers, stall=stall, batch=run.batch, scratch=tasks[0].folder
+        cluster=run.cluster,
+        workers=run.workers,
+        stall=stall,
+        batch=run.batch,
+        on_gpu=complete_batch if run.gpu else None,
+        scratch=tasks[0].folder,
     )
     for task, outcome in run_on_dask(run_batch, tasks, dask):
         yield outcome if isinstance(outcome, Row) else _lost(task, outcome)

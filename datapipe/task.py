@@ -8,14 +8,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache as once
 from pathlib import Path
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, Literal, ParamSpec, TypeVar
 
 from . import cache
 from .cell import Cell, CellLost, Message
 from .config import BuildConfig
-from .flow import Call, flow
+from .flow import Call, complete, flow, prepare
 from .ledger import Row
 from .limits import TimeUp, time_limit
+from .pack import Packed, draft_from_members, draft_to_members
 from .records import Clip, Rejected, Seconds, from_dict, to_dict
 
 P = ParamSpec("P")
@@ -41,6 +42,8 @@ class Task:
     """What clip and settings look like from outside."""
     reproduce: str
     """The command that tries this clip alone."""
+    part: Literal["whole", "draft", "rest"] = "whole"
+    """What is done of the clip: everything, all but super-resolution, or that with what follows."""
     before: Row | None = None
     """The clip's outcome in the last run."""
     stands: bool = False
@@ -50,6 +53,14 @@ class Task:
 def run_batch(tasks: Sequence[Task]) -> list[Row]:
     """Give every clip its turn: what a worker of a cluster does."""
     return [run_task(task) for task in tasks]
+
+
+def complete_batch(tasks: Sequence[Task], rows: Sequence[Row]) -> list[Row]:
+    """Go on with what was drafted: what a worker with a GPU does."""
+    return [
+        _joined(row, run_task(replace(task, part="rest"))) if row.status == "drafted" else row
+        for task, row in zip(tasks, rows, strict=True)
+    ]
 
 
 def run_task(task: Task) -> Row:
@@ -78,16 +89,13 @@ def make_sample(task: Task) -> Row:
     try:
         inputs = cache.inputs_key(task.clip)
         key = cache.sample_key(task.clip, task.config)
-        path = cache.cache_path(task.folder, key)
         known = task.before if task.before is not None and task.before.key == key else None
-        if cache.load(path) is not None:
+        if cache.load(cache.cache_path(task.folder, key)) is not None:
             return replace(_taken_over(task, known), key=key, inputs=inputs, stamp=task.stamp)
         if task.stands and known is not None:
             return replace(known, reused=True, stamp=task.stamp)
         with time_limit(task.timeout):
-            packed = flow(task.clip, task.config, _caller(task, inputs, stages))
-        cache.store(path, packed.meta.key, packed.members)
-        outcome = Row(clip=task.clip.id, status="done")
+            outcome = PARTS[task.part](task, key, _caller(task, inputs, stages))
     except Rejected as rejected:
         outcome = rejection(task.clip.id, rejected.reason, rejected.message)
     except TimeUp:
@@ -100,6 +108,34 @@ def make_sample(task: Task) -> Row:
         outcome = failure(task.clip.id, error)
     timed = replace(outcome, key=key, inputs=inputs, stages=stages)
     return _finished(timed, task, time.monotonic() - started)
+
+
+def _whole(task: Task, key: str, call: Call) -> Row:
+    return _stored(task, key, flow(task.clip, task.config, call, call))
+
+
+def _draft(task: Task, key: str, call: Call) -> Row:
+    drafted = prepare(task.clip, task.config, call)
+    cache.store(cache.draft_path(task.folder, key), drafted.meta.key, draft_to_members(drafted))
+    return Row(clip=task.clip.id, status="drafted")
+
+
+def _rest(task: Task, key: str, call: Call) -> Row:
+    path = cache.draft_path(task.folder, key)
+    members = cache.load(path)
+    if members is None:
+        return _whole(task, key, call)  # somebody cleared the cache meanwhile
+    row = _stored(task, key, complete(draft_from_members(members), task.config, call, call))
+    path.unlink(missing_ok=True)
+    return row
+
+
+PARTS = {"whole": _whole, "draft": _draft, "rest": _rest}
+
+
+def _stored(task: Task, key: str, packed: Packed) -> Row:
+    cache.store(cache.cache_path(task.folder, key), packed.meta.key, packed.members)
+    return Row(clip=task.clip.id, status="done")
 
 
 def rejection(clip_id: str, reason: str, message: str) -> Row:
@@ -136,6 +172,11 @@ def _kept(task: Task, inputs: str, stage: Callable[..., Any], compute: Callable[
         known = compute()
         cache.store_stage(path, name, known)
     return known
+
+
+def _joined(first: Row, rest: Row) -> Row:
+    """Make one row of a clip's two turns."""
+    return replace(rest, stages=first.stages | rest.stages, seconds=round(first.seconds + rest.seconds, 3))
 
 
 def _taken_over(task: Task, known: Row | None) -> Row:

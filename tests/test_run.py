@@ -63,7 +63,7 @@ class Script:
         self.calls: list[str] = []
         self.well = False
 
-    def __call__(self, clip: Clip, config: BuildConfig, call: Any) -> Packed:
+    def __call__(self, clip: Clip, config: BuildConfig, call: Any, gpu: Any) -> Packed:
         self.calls.append(clip.id)
         if not self.well:
             self.misbehave(clip.id)
@@ -289,7 +289,7 @@ from datapipe.run import RunConfig, build
 sys.path.insert(0, {tests!r})
 from test_run import packed
 
-def slow(clip, config, call):
+def slow(clip, config, call, gpu):
     time.sleep(0.03)
     return call(packed, clip.id)
 
@@ -443,7 +443,7 @@ def die_all(tasks: list[str]) -> list[str]:
 
 def test_a_worker_that_dies_costs_its_task_and_no_other(tmp_path: Path) -> None:
     (tmp_path / ".half.tmp.tar").write_bytes(b"x")
-    config = DaskConfig(cluster="local", workers=2, stall=60.0, batch=4, scratch=tmp_path)
+    config = DaskConfig(cluster="local", workers=2, stall=60.0, batch=4, on_gpu=None, scratch=tmp_path)
     import sys
 
     import cloudpickle
@@ -456,7 +456,7 @@ def test_a_worker_that_dies_costs_its_task_and_no_other(tmp_path: Path) -> None:
 
 
 def test_an_unreachable_or_unknown_cluster_is_wrong_use(tmp_path: Path) -> None:
-    config = DaskConfig(cluster="slurm", workers=1, stall=1.0, batch=1, scratch=tmp_path)
+    config = DaskConfig(cluster="slurm", workers=1, stall=1.0, batch=1, on_gpu=None, scratch=tmp_path)
     with pytest.raises(Rejected, match="known: inline, local, tcp"):
         list(run_on_dask(die_all, ["a"], config))
 
