@@ -34,10 +34,9 @@ class TranscribeConfig:
     """Voiced stretches shorter than this are no speech to the voice detector."""
     least_language_probability: float = 0.5
     """Below it a detected language counts as unknown."""
-    silent_probability: float = 0.5
-    """Words whose stretch Whisper itself holds for silence with more than this are invented ..."""
-    silent_log_probability: float = -0.9
-    """... when it also thinks them less likely than this, per token (docs/phonemes.md has the figures)."""
+    silent_rest: float = 0.5
+    """Whisper reads on in what is left after its first look, often a breath; above this probability of no
+    speech, what it finds there is invented (docs/phonemes.md has the figures)."""
     most_compressible: float = 2.4
     """A text that zlib shrinks by more than this repeats itself (Whisper's own limit)."""
     longest_repeat: int = 4
@@ -85,14 +84,12 @@ def _repetitive(segments: Sequence[Any], config: TranscribeConfig) -> bool:
 def _decode(
     audio: NDArray[np.float32], language: Language, config: TranscribeConfig, **limits: int
 ) -> list[Any]:
-    """Run the recogniser behind its voice detector; what it takes for silence itself it leaves out."""
+    """Run the recogniser behind its voice detector, and leave out what it invents after the last word."""
     segments, _ = _model(config.cpu_threads).transcribe(
         audio,
         language=language,
         beam_size=config.beam_size,
         temperature=0.0,
-        no_speech_threshold=config.silent_probability,
-        log_prob_threshold=config.silent_log_probability,
         word_timestamps=True,
         vad_filter=True,
         vad_parameters={"min_speech_duration_ms": config.shortest_speech_ms},
@@ -100,7 +97,7 @@ def _decode(
         initial_prompt=_SIMPLIFIED_PROMPT if language == "zh" else None,
         **limits,
     )
-    return list(segments)
+    return [each for each in segments if each.seek == 0 or each.no_speech_prob <= config.silent_rest]
 
 
 def released(text: str, language: str, words: tuple[Word, ...], duration: Seconds) -> Transcript:
