@@ -15,9 +15,10 @@ import pytest
 from datapipe import __main__ as data
 from datapipe import media
 from datapipe.config import BuildConfig
-from datapipe.crop import CropConfig
+from datapipe.crop import CropConfig, to_crop
 from datapipe.ledger import read_ledger
 from datapipe.manifest import read_manifest, verify
+from datapipe.quality import COLUMNS
 from datapipe.run import RunConfig, build
 from datapipe.shards import read_samples
 from datapipe.weights import resolve
@@ -124,7 +125,12 @@ def check_sample(clip_id: str, sample: Any) -> None:
     assert media.read_frames(sample.video).shape == (45, 64, 64, 3)
     assert media.read_frames(sample.keyframes).shape[0] == len(meta.keyframes)
     assert len(media.read_audio(sample.audio)) == 45 * 640
-    assert sample.landmarks_TK2.shape == (45, 106, 2)
+    assert sample.landmarks_TK2.shape == (45, 106, 2) and sample.identity.shape == (512,)
+    moved = to_crop(sample.source_landmarks_TK2, sample.matrices_T23)
+    assert np.abs(moved - sample.landmarks_TK2).max() < 1e-3
+    assert np.linalg.norm(sample.identity) == pytest.approx(1.0, abs=1e-5)
+    assert {"yaw_deg", "scene_cuts", "keyframe_collisions", "snr_db"} <= set(meta.quality) <= set(COLUMNS)
+    assert "upscale_flicker" not in meta.quality
     assert not any("/" in value for value in meta.lineage.values())
 
 
