@@ -149,12 +149,14 @@ def sample(argv: list[str], prog: str) -> int:
 def build(argv: list[str], prog: str) -> int:
     """Turn a corpus into shards."""
     from .arguments import BuildArguments, replayed
+    from .leakage import leakage_sentence
     from .run import build as run_build
 
     arguments = _read(BuildArguments, argv, prog, replayed(argv))
     report = run_build(arguments.source, arguments.root, arguments.out, arguments.settings, arguments.run)
     counts = report.counts
     say(f"{counts.sentence()} [{report.seconds:.1f} s]")
+    say(leakage_sentence(arguments.out))
     if arguments.json:
         facts = to_dict(counts) | {"out": str(arguments.out), "seconds": round(report.seconds, 3)}
         emit(json.dumps(facts, sort_keys=True))
