@@ -52,7 +52,9 @@ class _Shot:
 
     time: Seconds
     frame: Any
-    sound: bool
+    is_good: bool
+    after_loss: bool
+    """Frames between the last good one and this were lost."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,7 +93,7 @@ def read_film(
         available = duration(container, video) or scanned_duration(source)
         span = _span(name, start, min(end or available, available), fps, max_bytes, video.sample_aspect_ratio)
         roll = _Roll(span)
-        for shot in _shots_from(container, video, start):
+        for shot in _shots_from(container, video, span.start):
             if roll.add(shot):
                 break
         if roll.reached < span.stop - MISSING_TOLERANCE and not video.duration:
@@ -113,18 +115,18 @@ class _Roll:
         self._is_converted = False
         self._filled = 0
         self._lasts: Seconds = 0.0
-        self._damaged_at: Seconds | None = None
+        self._good_at: Seconds = 0.0
+        self._is_spoiled = False
 
     def add(self, shot: _Shot) -> bool:
         """Take the next frame; True when the span is full."""
+        self._is_spoiled |= shot.after_loss or not shot.is_good
         if self._shown is not None:
             self._lasts = min(max(shot.time - self.reached, 0.0), 1.0)
             self._fill(self._span.num_frames, shot.time - 1e-6)
         self.reached = shot.time
-        if shot.sound:
+        if shot.is_good:
             self._show(shot)
-        elif self._damaged_at is None:
-            self._damaged_at = shot.time
         return self._filled == self._span.num_frames
 
     def finish(self, stop: Seconds) -> Film:
@@ -148,13 +150,14 @@ class _Roll:
                 raise self._truncated(f"has no picture between {span.start:.2f} s and {shot.time:.2f} s")
             self._look = look_of(shot.frame, span.aspect, span.num_frames, span.max_bytes, span.name)
             self._frames = np.empty((span.num_frames, *self._look.shape), np.uint8)
-        self._shown, self._is_converted, self._damaged_at = shot.frame, False, None
+        self._shown, self._is_converted = shot.frame, False
+        self._good_at, self._is_spoiled = shot.time, False
 
     def _fill(self, num_frames: int, until: Seconds) -> None:
         assert self._frames is not None and self._look is not None
         while self._filled < num_frames and (instant := self._span.instant(self._filled)) < until:
-            if self._damaged_at is not None and instant > self._damaged_at + MISSING_TOLERANCE:
-                raise self._truncated(f"is damaged at {self._damaged_at:.2f} s")
+            if self._is_spoiled and instant > self._good_at + MISSING_TOLERANCE + 1.0 / self._span.fps:
+                raise self._truncated(f"is damaged after {self._good_at:.2f} s")
             if self._is_converted:
                 self._frames[self._filled] = self._frames[self._filled - 1]
             else:
@@ -189,8 +192,8 @@ def _shots_from(container: Any, video: Any, start: Seconds) -> Iterator[_Shot]:
     for lead in LEADS:
         seek(container, video, start - lead + origin(container))
         shots = _shots(container, video)
-        first = next((shot for shot in shots if shot.sound), None)
-        if first is not None and first.time <= start + MISSING_TOLERANCE:
+        first = next((shot for shot in shots if shot.is_good), None)
+        if first is not None and first.time <= start:
             break
     return chain([] if first is None else [first], shots)
 
@@ -198,17 +201,40 @@ def _shots_from(container: Any, video: Any, start: Seconds) -> Iterator[_Shot]:
 def _shots(container: Any, video: Any) -> Iterator[_Shot]:
     """Decode in the order of showing; damage lasts until the next keyframe."""
     begin, step = origin(container), 1.0 / float(video.average_rate or FPS)
-    time, broken = -step, -np.inf
+    damage, time = _Damage(), -step
     for packet in packets(container, video):
         try:
             frames = packet.decode()
         except av.error.FFmpegError:
-            broken = max(broken, time if packet.pts is None else float(packet.pts * video.time_base) - begin)
+            damage.refused(time if packet.pts is None else float(packet.pts * video.time_base) - begin)
             continue
         for frame in frames:
             time = time + step if frame.pts is None else float(frame.pts * video.time_base) - begin
-            if frame.is_corrupt:
-                broken = max(broken, time)
-            elif frame.key_frame and time > broken:
-                broken = -np.inf
-            yield _Shot(time=time, frame=frame, sound=broken == -np.inf or time < broken)
+            yield damage.judged(frame, time)
+
+
+class _Damage:
+    """What the decoder said of the frames so far; times are infinite while all is well."""
+
+    def __init__(self) -> None:
+        self._first = self._lost = np.inf
+        self._last = -np.inf
+
+    def refused(self, time: Seconds) -> None:
+        """Note a packet that gave no frame."""
+        self._lost = time
+        self._note(time)
+
+    def judged(self, frame: Any, time: Seconds) -> _Shot:
+        """Say whether a frame may be shown, and whether others before it were lost."""
+        if frame.is_corrupt:
+            self._note(time)
+        elif frame.key_frame and time > self._last:
+            self._first = np.inf
+        is_good = time < self._first
+        is_late = is_good and time > self._lost
+        self._lost = np.inf if is_late else self._lost
+        return _Shot(time=time, frame=frame, is_good=is_good, after_loss=is_late)
+
+    def _note(self, time: Seconds) -> None:
+        self._first, self._last = min(self._first, time), max(self._last, time)
