@@ -85,7 +85,7 @@ class Leakage:
             _part(self.texts, "texts"),
             _part(self.videos, "source videos"),
             f"{self.sounds.num_test_samples} near-duplicate sounds",
-            f"{self.num_face_test_speakers} speakers' look-alikes",
+            f"look-alikes of {self.num_face_test_speakers} speakers",
         ]
         return f"leakage: of test, {', '.join(part for part in parts if part)} are also in other splits"
 

@@ -62,7 +62,7 @@ def test_counted_by_hand() -> None:
     assert (found.num_face_pairs, found.num_face_test_speakers, found.num_face_test_samples) == (1, 1, 2)
     assert found.sentence() == (
         "leakage: of test, 1 of 3 speakers, 1 of 4 days, 1 of 4 texts, 1 of 4 source videos, "
-        "1 near-duplicate sounds, 1 speakers' look-alikes are also in other splits"
+        "1 near-duplicate sounds, look-alikes of 1 speakers are also in other splits"
     )
 
 
