@@ -12,7 +12,8 @@ from typing import Annotated, Any, Literal, TypeVar
 import tyro
 
 from .console import DONE, DONE_WITH_REJECTS, FAILED, WRONG_USE, emit, guarded, say
-from .records import Rejected, to_dict
+from .places import Place
+from .records import to_dict
 
 ArgumentsT = TypeVar("ArgumentsT")
 Command = Callable[[list[str], str], int]
@@ -36,7 +37,7 @@ class DoctorArguments:
 
     source: Literal["cmlr", "hdtf", "folder"]
     """Layout of the corpus."""
-    root: Path
+    root: Place
     """Folder of the download."""
     json: bool = False
     """Write the result to stdout as JSON."""
@@ -46,7 +47,7 @@ class DoctorArguments:
 class ShardsArguments:
     """Read a folder of shards."""
 
-    shards: Path
+    shards: Place
     """Folder that `build` wrote."""
     json: bool = False
     """Write the result to stdout as JSON."""
@@ -56,7 +57,7 @@ class ShardsArguments:
 class StatsArguments:
     """Count a dataset and show the spread of its quality columns."""
 
-    shards: Path
+    shards: Place
     """Folder that `build` wrote."""
     where: Where = ()
     """Only samples that meet this: "quality.face_px >= 80", "abs(COLUMN) < 3", "split == val". Repeat it."""
@@ -74,9 +75,9 @@ class StatsArguments:
 class PreviewArguments:
     """Draw samples: keyframes with their phonemes over the sound's wave; a page has rejects and curves."""
 
-    shards: Path
+    shards: Place
     """Folder that `build` wrote."""
-    out: Path
+    out: Place
     """A .png, or an .html page with sound."""
     where: Where = ()
     """Only samples that meet this: "quality.face_px >= 80", "abs(COLUMN) < 3", "speaker != s2". Repeat it."""
@@ -94,9 +95,9 @@ class PreviewArguments:
 class ExportArguments:
     """Take samples out as files: one set per sample, or Parquet for Hugging Face `datasets`."""
 
-    shards: Path
+    shards: Place
     """Folder that `build` wrote."""
-    out: Path
+    out: Place
     """Folder for the files."""
     format: Literal["cases", "hf"] = "cases"
     """cases: KEY.mp4 (with sound), KEY.png (frame 0), KEY.wav and KEY.json of every sample, beside what the
@@ -113,7 +114,7 @@ class ExportArguments:
 class PurgeArguments:
     """Take samples out of a dataset for good, and keep them out of later builds."""
 
-    shards: Path
+    shards: Place
     """Folder that `build` wrote."""
     speaker: tuple[str, ...] = ()
     """Speaker labels."""
@@ -121,7 +122,7 @@ class PurgeArguments:
     """Names of source files, with or without their ending."""
     id: tuple[str, ...] = ()
     """Clips."""
-    cache: Path | None = None
+    cache: Place | None = None
     """The cache, when the build's was not OUT/.cache."""
     dry_run: bool = False
     """Only list what would go."""
