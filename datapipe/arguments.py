@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 import tyro
 
 from .config import BuildConfig
+from .places import Place, reached
 from .records import Rejected
 from .run import RunConfig, read_replay
 from .sample import SampleConfig
@@ -35,7 +36,7 @@ def replayed(argv: Sequence[str]) -> BuildArguments | None:
         name, _, value = word.partition("=")
         if name == "--config":
             path = value or (argv[index + 1] if index + 1 < len(argv) else "")
-            source, root, config = read_replay(Path(path))
+            source, root, config = read_replay(reached(path))
             still_needed: Any = tyro.MISSING
             known: Any = source
             return BuildArguments(source=known, root=root, out=still_needed, config=config)
@@ -46,7 +47,7 @@ def replayed(argv: Sequence[str]) -> BuildArguments | None:
 class SplitArguments:
     """Assign the samples of a dataset to new splits; media are not touched."""
 
-    shards: Path
+    shards: Place
     """Folder that `build` wrote."""
     json: bool = False
     """Write the result to stdout as JSON."""
@@ -60,9 +61,9 @@ class BuildArguments:
 
     source: Literal["cmlr", "hdtf", "folder"]
     """Layout of the corpus."""
-    root: Path
+    root: Place
     """Folder of the download; it is never written to."""
-    out: Path
+    out: Place
     """Folder for the shards."""
     size: int | None = None
     """Side of the square frames in pixels (even); short for --crop.size."""

@@ -18,6 +18,7 @@ import av
 import av.error
 import av.stream
 
+from .places import local_file
 from .records import Rejected, Seconds, printable
 
 FORMATS = (
@@ -35,7 +36,7 @@ Source = Path | bytes
 
 def name_of(source: Source) -> str:
     """Name a file in a message."""
-    return printable(source.name) if isinstance(source, Path) else "the video"
+    return "the video" if isinstance(source, bytes) else printable(source.name)
 
 
 def check_file(path: Path) -> None:
@@ -56,10 +57,20 @@ def check_file(path: Path) -> None:
 def opened(source: Source) -> Iterator[Any]:
     """Open for reading; whatever FFmpeg answers, then or later in the body, becomes a `Rejected`.
 
-    Raises `Rejected`: missing_file, not_a_video, truncated, too_large (by its header, or for want of memory).
+    A remote file is copied first. Raises `Rejected`: missing_file, not_a_video, truncated, too_large (by its
+    header, or for want of memory), unreachable.
     """
-    if isinstance(source, Path):
-        check_file(source)
+    if isinstance(source, bytes):
+        with _opened(source) as container:
+            yield container
+        return
+    check_file(source)
+    with local_file(source) as local, _opened(local) as container:
+        yield container
+
+
+@contextmanager
+def _opened(source: Source) -> Iterator[Any]:
     is_open = False
     try:
         with _av_open(source) as container:

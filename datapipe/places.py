@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import re
+import shutil
 import tempfile
 from collections import OrderedDict
 from collections.abc import Iterator
@@ -34,6 +35,8 @@ OBJECT_STORES = {"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl", "oci", 
 """Stores where an object is there whole or not at all, and where folders need not be made."""
 KEEP = 4
 """Copies of remote files that a process keeps at hand: picture and sound of a clip, and of the one before."""
+LONGEST_NAME = 60
+"""Characters of a copy's name; a store's names may be longer than a disk's."""
 
 
 def place(text: str | Path) -> Path:
@@ -121,14 +124,18 @@ def version_of(path: Path) -> str:
     return f"{state.st_size}-{changed}"
 
 
-def list_files(folder: Path) -> list[str]:
-    """Name everything in a remote folder, to any depth and relative to it, by one listing of the store."""
+def list_files(root: Path, below: str = "") -> list[str]:
+    """Name everything in a folder of a remote root, to any depth, by one listing of the store; sorted.
+
+    Names are relative to the root. What the listing says of the files is remembered for this process.
+    """
+    folder = root / below if below else root
     remote = cast("UPath", folder)
     with asking(folder):
         remote.fs.invalidate_cache()
         names = remote.fs.find(remote.path)
-    start = remote.path.rstrip("/") + "/"
-    return sorted(str(name).removeprefix(start) for name in names if str(name).startswith(start))
+    start = cast("UPath", root).path.rstrip("/") + "/"
+    return sorted(name.removeprefix(start) for name in map(str, names) if not name.endswith("/"))
 
 
 @contextmanager
@@ -142,17 +149,18 @@ def local_file(path: Path) -> Iterator[Path]:
 
 
 def _copied(path: Path) -> Path:
+    remote, copies = cast("UPath", path), _copies()
     with asking(path):
         key = (str(path), version_of(path))
-        copies = _copies()
         if key not in copies:
-            copy = _scratch() / f"{uuid4().hex}{path.suffix}"
-            remote = cast("UPath", path)
+            folder = _scratch() / uuid4().hex
+            folder.mkdir()
+            copy = folder / path.name[-LONGEST_NAME:]
             remote.fs.get_file(remote.path, str(copy))
             copies[key] = copy
-        copies.move_to_end(key)
+    copies.move_to_end(key)
     while len(copies) > KEEP:
-        copies.popitem(last=False)[1].unlink(missing_ok=True)
+        shutil.rmtree(copies.popitem(last=False)[1].parent, ignore_errors=True)
     return copies[key]
 
 
@@ -162,13 +170,12 @@ def _copies() -> OrderedDict[tuple[str, str], Path]:
 
 
 @cache
+def _scratch_folder() -> tempfile.TemporaryDirectory[str]:
+    return tempfile.TemporaryDirectory(prefix="avatarsync.")  # goes when the process ends
+
+
 def _scratch() -> Path:
     return Path(_scratch_folder().name)
-
-
-@cache
-def _scratch_folder() -> tempfile.TemporaryDirectory[str]:
-    return tempfile.TemporaryDirectory(prefix="avatarsync.")  # kept until the process ends
 
 
 def upload(source: Path, path: Path) -> None:

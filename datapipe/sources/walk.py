@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
+from ..places import is_remote, list_files
+
 Kind = Literal["file", "folder", "link", "special", "outside", "hidden", "unreadable"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 Entry = tuple[Kind, str]
@@ -72,6 +74,8 @@ def some(names: tuple[str, ...] | list[str], count: int = 3) -> str:
 
 def is_inside(root: Path, name: str) -> bool:
     """Tell whether a name is that of a file which really lies below the root."""
+    if is_remote(root):
+        return (root / name).is_file()
     target = os.path.realpath(root / name)
     return os.path.isfile(target) and _inside(target, os.path.realpath(root))
 
@@ -80,8 +84,10 @@ def walk(root: Path, below: str = "") -> Tree:
     """List the regular files in a folder of the root, to any depth.
 
     A link to a folder of the root is followed, if that folder is not on the way in its own right; a link to
-    a file of the root counts as a file, if the file itself is not listed.
+    a file of the root counts as a file, if the file itself is not listed. A remote root is listed once.
     """
+    if is_remote(root):
+        return _remote_tree(root, below)
     start = os.path.realpath(root)
     if not _inside(os.path.realpath(os.path.join(start, below)), start):
         return Tree(outside=(below,))
@@ -95,6 +101,20 @@ def walk(root: Path, below: str = "") -> Tree:
         hidden=tuple(sorted(found["hidden"])),
         unreadable=tuple(sorted(found["unreadable"])),
     )
+
+
+def _remote_tree(root: Path, below: str) -> Tree:
+    """Sort the names of a store's files by what they may be; one that no folder could have is special."""
+    files, special, hidden = list[str](), list[str](), list[str]()
+    for name in list_files(root, below):
+        parts = name.split("/")
+        if not {"", ".", ".."}.isdisjoint(parts):
+            special.append(name)
+        elif any(each.startswith(".") or each == "__MACOSX" for each in parts[:-1]) or parts[-1][:2] == "._":
+            hidden.append(name)
+        else:
+            files.append(name)
+    return Tree(files=tuple(files), special=tuple(special), hidden=tuple(hidden))
 
 
 def _descend(start: str, below: str, folders: _Folders) -> Iterator[Entry]:
