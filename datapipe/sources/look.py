@@ -16,10 +16,14 @@ from ..segment import SegmentConfig
 from .cut import Span, cut
 from .found import Memo
 
-LIMIT: Seconds = 600.0
-"""Longest that one file may keep a child busy."""
+PROBE_LIMIT: Seconds = 60.0
+"""Longest that a child may take to say what a container holds."""
+CUT_LIMIT: Seconds = 600.0
+"""Longest that it may take to read a video's sound."""
 MEMORY_BYTES = 2 << 30
 """Most that a child may take."""
+LOST = {"crashed", "timeout", "too_large"}
+"""A file that did this once is not tried again: its turn in the build will tell."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,39 +34,58 @@ class Look:
     cell: Cell | None = None
     """The child that opens them; None is this process."""
 
+    replies: dict[Path, Message] = field(default_factory=dict)
+    """What the containers that were opened said."""
+
     def probe(self, path: Path) -> Probe:
         """Read what the container says; `Rejected` as `media.probe`, or crashed, timeout, too_large."""
-        return from_dict(self._ask({"path": to_dict(path)}, path)["probe"], Probe)
+        if path not in self.replies:
+            self.replies[path] = self._ask({"path": to_dict(path)}, path, PROBE_LIMIT)
+        return from_dict(_accepted(self.replies[path])["probe"], Probe)
 
     def cut(self, root: Path, path: str, span: Span, config: SegmentConfig) -> list[Span]:
         """Cut a span (not empty) of a file below the root at silences; nothing is decoded for what is known.
 
-        The pieces are on the file's clock. Raises `Rejected` as `media.read_audio`, or crashed, timeout,
-        too_large; nothing is noted then.
+        The pieces are on the file's clock; there are none where a child was lost before. Raises `Rejected`
+        as `media.read_audio`, or crashed, timeout, too_large.
         """
         if span[1] - span[0] <= config.longest:
             return [span]
         key = memo_key(root / path, path, span, config)
         if key not in self.memo:
             message = {"path": to_dict(root / path), "span": list(span), "config": to_dict(config)}
-            self.memo[key] = [(start, end) for start, end in self._ask(message, root / path)["cut"]]
+            reply = self._noted(key, self._ask(message, root / path, CUT_LIMIT))
+            self.memo[key] = [(start, end) for start, end in reply["cut"]]
         return [(start, end) for start, end in self.memo[key]]
 
     def duration(self, root: Path, path: str, config: SegmentConfig) -> Seconds:
-        """Give a video's length, from the memo when it is known; `Rejected` as `probe`."""
+        """Give a video's length, from the memo when it is known; 0 where a child was lost before.
+
+        Raises `Rejected` as `probe`.
+        """
         key = memo_key(root / path, path, (0.0, 0.0), config)
         if key not in self.memo:
-            self.memo[key] = [(0.0, self.probe(root / path).duration)]
-        return self.memo[key][0][1]
+            reply = self._noted(key, self._ask({"path": to_dict(root / path)}, root / path, PROBE_LIMIT))
+            self.memo[key] = [(0.0, from_dict(reply["probe"], Probe).duration)]
+        return max((end for _, end in self.memo[key]), default=0.0)
 
-    def _ask(self, message: Message, path: Path) -> Message:
+    def _ask(self, message: Message, path: Path, limit: Seconds) -> Message:
         try:
-            reply = self.cell.ask(message, LIMIT, MEMORY_BYTES) if self.cell else answer(message)
+            return self.cell.ask(message, limit, MEMORY_BYTES) if self.cell else answer(message)
         except CellLost as lost:
-            raise Rejected(lost.how, f"{path.name} cannot be looked at: {lost}; leave it out") from lost
-        if "reason" in reply:
-            raise Rejected(reply["reason"], reply["message"])
-        return reply
+            return {"reason": lost.how, "message": f"{path.name} cannot be looked at: {lost}; leave it out"}
+
+    def _noted(self, key: str, reply: Message) -> Message:
+        """Note a loss as a cut without pieces."""
+        if reply.get("reason") in LOST:
+            self.memo[key] = []
+        return _accepted(reply)
+
+
+def _accepted(reply: Message) -> Message:
+    if "reason" in reply:
+        raise Rejected(reply["reason"], reply["message"])
+    return reply
 
 
 @contextmanager
