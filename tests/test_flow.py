@@ -67,7 +67,7 @@ def run_toy(config: BuildConfig, tmp_path: Path) -> tuple[Packed, list[str]]:
 
     video = tmp_path / "a.mp4"
     video.write_bytes(b"never read")
-    return flow(Clip(id="a", source="folder", speaker="s", video=video), config, call), order
+    return flow(Clip(id="a", source="folder", speaker="s", video=video), config, call, call), order
 
 
 @pytest.mark.parametrize(("rule", "frames"), [("widest", [1, 12, 15, 17]), ("midpoint", [2, 10, 15, 17])])
@@ -79,7 +79,7 @@ def test_the_keyframe_rule_sees_the_mouth(rule: Any, frames: list[int], tmp_path
         packed.meta.quality["phonemes_under_frame"] == 1 and packed.meta.quality["keyframe_collisions"] == 0
     )
     assert order.index("crop_face") < order.index("choose_keyframes") < order.index("gather")
-    assert order[-2:] == ["enhance", "pack"]
+    assert order[-3:] == ["draft", "enhance", "pack"]
 
 
 @pytest.mark.parametrize("mode", ["pose", "face", "union"])
