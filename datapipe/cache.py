@@ -27,7 +27,7 @@ from .shards import SUMS, read_shard, write_shard
 from .stages import CODECS
 from .weights import lookup
 
-STAGES_VERSION = "stages/3"
+STAGES_VERSION = "stages/4"
 """Raised whenever a stage gives another result for the same input."""
 VERSIONS = {"avatarsync": version("avatarsync"), "stages": STAGES_VERSION, "phonemes": inventory.VERSION}
 """What decides a sample's bytes beside its input, its settings and the weights."""
