@@ -1,8 +1,7 @@
 """READ FIRST: cases and systems in, one `Run` out.
 
-Each case is one job: its ground truth is decoded once and feeds every extractor; each system's video is laid
-beside it and every metric measures the pair. States add up in any order; scores with intervals and paired
-differences come at the end. A video that cannot be measured is a counted failure, never a number.
+Each case is one job: its ground truth is decoded once, each system's video is laid beside it and every metric
+measures the pair. States add up in any order. What cannot be measured is a counted failure, never a number.
 """
 
 from __future__ import annotations
