@@ -121,8 +121,9 @@ def _clear_strays(folder: Path, outcomes: Mapping[str, Row]) -> None:
 
 
 def _cached_samples(folder: Path) -> Iterator[tuple[Path, str | None]]:
-    """Yield every kept sample with its key; None when it is damaged, and counts as absent."""
-    for path in sorted(folder.glob("??/*.tar")):
+    """Yield every kept sample and draft with its key; None when it is damaged, and counts as absent."""
+    drafts = cache.draft_path(folder, "any").parent.glob("*.tar")
+    for path in sorted([*folder.glob("??/*.tar"), *drafts]):
         try:
             with tarfile.open(path) as tar:
                 first = tar.next()

@@ -42,7 +42,7 @@ def film(clip_id: str) -> bytes:
     return hashlib.sha512(clip_id.encode()).digest() * 4
 
 
-def flow(clip: Clip, config: BuildConfig, call: Any) -> Packed:
+def flow(clip: Clip, config: BuildConfig, call: Any, gpu: Any) -> Packed:
     """Stands in for the real one: a sample of random media that only this clip has."""
     if clip.id.startswith("dud"):
         raise Rejected("no_face", "no face")
@@ -227,11 +227,13 @@ def test_leftovers_of_a_killed_build_go_with_it(out: Path) -> None:
     damaged = cache.cache_path(out / ".cache", "ff" * 32)
     damaged.parent.mkdir(exist_ok=True)
     damaged.write_bytes(film("ann/2"))
+    cache.store(cache.draft_path(out / ".cache", "ee" * 32), "ann~2F2", {"video.m4v": film("ann/2")})
+    cache.store(cache.draft_path(out / ".cache", "dd" * 32), "ann~2F3", {"video.m4v": film("ann/3")})
     stage = out / ".cache/stages/aa" / ("aa" * 32) / "align-1.json"
     stage.parent.mkdir(parents=True)
     stage.write_text("said in ann/2")
     purge(out, Takedown(ids=("ann/2",)))
-    assert traces(out, "ann/2") == []
+    assert traces(out, "ann/2") == [] and cache.draft_path(out / ".cache", "dd" * 32).exists()
 
 
 class Stop(Exception):
