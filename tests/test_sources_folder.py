@@ -40,7 +40,8 @@ def test_all_are_found_long_ones_cut_and_ids_kept_apart(tmp_path: Path) -> None:
     assert (one.text, one.language, one.speaker) == ("hello there", "en", "one.mp4")
     assert (one.licence, one.consent, found["ann/a.b"].speaker) == ("unknown", "unknown", "ann")
     report = examine("folder", tmp_path)
-    assert report.broken == ("broken.mp4: not_a_video",) and report.counts["ann"] == (2, 2)
+    assert report.broken == ("broken.mp4: not_a_video",)
+    assert report.counts == {"ann": (2, 2), "(at the top)": (2, 3)}
     assert (report.expected, len(report.have)) == (5, 4)
 
 
@@ -126,6 +127,8 @@ def test_every_name_a_disk_can_hold_gives_an_id_of_its_own(tmp_path: Path) -> No
         )
         key = escape_key(clip_id)
         assert unescape_key(key) == clip_id and len(key) <= LONGEST_KEY + len("_000")
+    lines = (*(report := examine("folder", tmp_path)).summary(), *report.have, *report.broken)
+    assert "\n".join(lines).encode() and all(len(line.splitlines()) == 1 for line in lines)
     keys = {escape_key(clip_id).lower() for clip_id in found}
     assert len(keys) == len(NAMES)  # apart on a disk without case, too
 

@@ -44,7 +44,7 @@ def folder_doctor(root: Path, look: Look) -> Report:
     paths = [path for path in tree.files if _is_video(path)]
     faults = {path: fault for path in paths if (fault := _fault(root / path, look))}
     broken = [f"{clip_id(path)}: {fault}" for path, fault in faults.items()]
-    speakers = {path: _speaker(path, path) for path in paths}
+    speakers = {path: _speaker(path, "(at the top)") for path in paths}
     announced, there = Counter(speakers.values()), Counter(speakers[p] for p in paths if p not in faults)
     return Report(
         expected=len(paths),

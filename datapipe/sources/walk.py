@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from ..places import is_remote, list_files
+from ..records import printable
 
 Kind = Literal["file", "folder", "link", "special", "outside", "hidden", "unreadable"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -69,7 +70,7 @@ class _Folders:
 
 def some(names: tuple[str, ...] | list[str], count: int = 3) -> str:
     """Name the first few."""
-    return ", ".join(names[:count]) + (" ..." if len(names) > count else "")
+    return ", ".join(map(printable, names[:count])) + (" ..." if len(names) > count else "")
 
 
 def is_inside(root: Path, name: str) -> bool:
