@@ -22,6 +22,7 @@ from ..shards import write_shard
 from ..sources import find_clips
 from ..task import run_task
 from .cmlr_ids import clip_ids, write_corpus
+from .corpus import check_done
 from .figures import Figure, Line, Measurement, Table
 from .no_op import no_op
 from .repeat import Sizes
@@ -103,9 +104,10 @@ def build_catalogue(root: Path, out: Path) -> Parts:
     _watched(parts, "plan", plan)("cmlr", root, out, config, run)
     for each in watched:
         each.start()
-    _watched(parts, "build", build)("cmlr", root, out, config, run)
+    built = _watched(parts, "build", build)("cmlr", root, out, config, run)
     for each in watched:
         each.stop()
+    check_done(built)
     again = _watched(parts, "again", build)("cmlr", root, out, config, run)
     if again.counts.reused != again.counts.total:
         raise RuntimeError(f"the second build was no re-run: {again.counts.sentence()}")

@@ -15,7 +15,7 @@ from ..machine import usable_cores
 from ..media import SAMPLE_RATE, read_audio, read_frames, write_video, write_wav
 from ..records import Rejected, Seconds
 from .figures import Figure, Measurement
-from .footage import enlarged, likeness
+from .footage import enlarged_video, likeness
 from .repeat import Sizes, interleaved, ratios
 
 SOURCE_FPS = 30
@@ -40,7 +40,7 @@ def measure_chain(sizes: Sizes, folder: Path) -> Measurement:
     """Measure the chain's time over ours; that the products are alike is checked, and said."""
     ends = [(k + 1) * sizes.chain_seconds for k in range(sizes.chain_segments)]
     spans = [(end - sizes.chain_seconds, end) for end in ends]
-    source = enlarged(folder, ends[-1] + 0.5, SOURCE_FPS).path
+    source = enlarged_video(folder, ends[-1] + 0.5, SOURCE_FPS)
     ways: dict[str, Callable[[], object]] = {
         "one pass, one thread": partial(by_one_pass, source, folder / "one", spans, 1),
         "chain, one thread": partial(by_chain, source, folder / "chain", spans, 1),

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ..config import BuildConfig
 from ..ledger import Row, read_ledger
-from ..run import RunConfig, build
+from ..run import BuildReport, RunConfig, build
 from ..sample import SampleConfig, make_sample
 
 SPEAKERS = 4
@@ -25,7 +25,12 @@ def sample_corpora(folder: Path, num_clips: int) -> Path:
 def fresh_build(source: str, root: Path, out: Path, config: BuildConfig, run: RunConfig) -> list[Row]:
     """Build into a folder that holds nothing of an earlier build; every clip must become a sample."""
     shutil.rmtree(out, ignore_errors=True)
-    report = build(source, root, out, config, run)
-    if report.counts.done != report.counts.total:
-        raise RuntimeError(f"clips were lost, so the time says nothing: {report.counts.sentence()}")
+    check_done(build(source, root, out, config, run))
     return list(read_ledger(out).values())
+
+
+def check_done(report: BuildReport) -> None:
+    """Raise when a clip did not become a sample: the time of such a build says nothing."""
+    if report.troubles:
+        first = report.troubles[0]
+        raise RuntimeError(f"{report.counts.sentence()}; {first.clip}: {first.message} {first.traceback}")

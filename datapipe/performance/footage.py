@@ -37,22 +37,30 @@ class Footage:
 
 def plain(folder: Path, seconds: Seconds) -> Footage:
     """Write the clip at 25 fps, 320 x 240."""
-    frames, _, landmarks_TK2 = _real()
+    frames, _ = _clip()
     picked = _there_and_back(len(frames), round(seconds * FPS))
     path = folder / "plain.mp4"
     write_video(path, frames[picked])
-    return Footage(path=path, landmarks_TK2=landmarks_TK2[picked])
+    return Footage(path=path, landmarks_TK2=_landmarks()[picked])
 
 
-def enlarged(folder: Path, seconds: Seconds, fps: int) -> Footage:
+def enlarged(folder: Path, seconds: Seconds) -> Footage:
+    """Write the clip enlarged at 25 fps."""
+    frames, _ = _clip()
+    picked = _there_and_back(len(frames), round(seconds * FPS))
+    shift = np.array([_margin(frames), 0], np.float32)
+    path = enlarged_video(folder, seconds, FPS)
+    return Footage(path=path, landmarks_TK2=TIMES * _landmarks()[picked] + shift)
+
+
+def enlarged_video(folder: Path, seconds: Seconds, fps: int) -> Path:
     """Write the clip enlarged to 1280 x 720 with grain, at any length and rate, with sound."""
-    frames, audio, landmarks_TK2 = _real()
+    frames, audio = _clip()
     picked = _there_and_back(len(frames), round(seconds * fps))
     silent, path = folder / f"silent-{fps}.mp4", folder / f"enlarged-{fps}.mp4"
     _encode(silent, _enlarge(frames, picked), fps)
     mux(path, silent.read_bytes(), np.resize(audio, round(seconds * SAMPLE_RATE)))
-    shift = np.array([_margin(frames), 0], np.float32)
-    return Footage(path=path, landmarks_TK2=TIMES * landmarks_TK2[picked] + shift)
+    return path
 
 
 def likeness(a: Path, b: Path, most_lag: int = 0) -> float:
@@ -103,8 +111,12 @@ def _there_and_back(length: int, count: int) -> list[int]:
 
 
 @cache
-def _real() -> tuple[Image, Floats, Floats]:
-    """Decode the clip and find its speaker, once; this is no part of what is measured."""
+def _clip() -> tuple[Image, Floats]:
     path = resolve("clip-obama")
-    frames, audio = read_frames(path), read_audio(path)
-    return frames, audio, track_speaker(frames, audio, None).face.landmarks_TK2
+    return read_frames(path), read_audio(path)
+
+
+@cache
+def _landmarks() -> Floats:
+    """Find the speaker of the clip once; this is no part of what is measured."""
+    return track_speaker(*_clip(), None).face.landmarks_TK2

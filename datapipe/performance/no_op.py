@@ -58,7 +58,7 @@ TEMPLATE = Sample(
 )
 
 
-def no_op(clip: Clip, config: BuildConfig, call: Call) -> Packed:
+def no_op(clip: Clip, config: BuildConfig, cpu: Call, gpu: Call) -> Packed:
     """Give a finished sample at once; sound and face are the clip's own, so that leakage has work to do."""
     meta = replace(
         TEMPLATE,

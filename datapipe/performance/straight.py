@@ -35,7 +35,7 @@ def measure_straight(sizes: Sizes, folder: Path) -> Measurement:
     figures = []
     for name, footage in (
         ("320 x 240", plain(folder, sizes.clip_seconds)),
-        ("1280 x 720", enlarged(folder, sizes.clip_seconds, FPS)),
+        ("1280 x 720", enlarged(folder, sizes.clip_seconds)),
     ):
         figures += _compare(name, footage, folder, sizes.repeats)
     return Measurement(name="a", title="Decode, crop, encode", method=METHOD, figures=tuple(figures))
