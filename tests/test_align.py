@@ -8,7 +8,7 @@ import pytest
 
 from datapipe.align import AlignConfig, align
 from datapipe.media import SAMPLE_RATE, read_audio
-from datapipe.phonemes import PHONEMES
+from datapipe.phonemes import PHONEMES, VOWELS
 from datapipe.records import SILENCE, Rejected, Transcript
 from datapipe.weights import resolve
 
@@ -35,8 +35,13 @@ def mandarin() -> np.ndarray:
 
 
 @pytest.fixture(scope="module")
-def english_words(english):
-    return align(english, said(SPEECH)).words
+def english_alignment(english):
+    return align(english, said(SPEECH))
+
+
+@pytest.fixture(scope="module")
+def english_words(english_alignment):
+    return english_alignment.words
 
 
 def voiced(phonemes):
@@ -58,8 +63,8 @@ def test_the_english_clip_has_its_words_where_they_are_said(english_words) -> No
     assert ends["today"] == pytest.approx(1.57, abs=0.04)
 
 
-def test_the_english_phones_cover_the_clip_and_are_as_long_as_speech(english) -> None:
-    phonemes = align(english, said(SPEECH)).phonemes
+def test_the_english_phones_cover_the_clip_and_are_as_long_as_speech(english, english_alignment) -> None:
+    phonemes = english_alignment.phonemes
     duration = len(english) / SAMPLE_RATE
     assert phonemes[0].start == 0.0
     assert phonemes[-1].end == pytest.approx(duration)
@@ -71,6 +76,14 @@ def test_the_english_phones_cover_the_clip_and_are_as_long_as_speech(english) ->
     assert {each.symbol for each in phonemes} <= set(PHONEMES)
 
 
+def test_english_vowels_carry_their_stress_and_nothing_else_does(english_alignment) -> None:
+    phonemes = voiced(english_alignment.phonemes)
+    assert [(each.symbol, each.stress) for each in phonemes[:4]] == [
+        *(("T", None), ("AH", 0), ("D", None), ("EY", 1)),
+    ]
+    assert all((each.stress is not None) == (each.symbol in VOWELS) for each in phonemes)
+
+
 def test_a_clip_that_ends_inside_a_word_keeps_its_phones_inside(english) -> None:
     cut = english[: int(8.40 * SAMPLE_RATE)]
     phonemes = align(cut, said(SPEECH.removesuffix(" some"))).phonemes
@@ -79,11 +92,12 @@ def test_a_clip_that_ends_inside_a_word_keeps_its_phones_inside(english) -> None
 
 
 def test_mandarin_syllables_become_initials_and_finals_with_tones(mandarin) -> None:
-    phonemes = voiced(align(mandarin, said(MANDARIN, "zh")).phonemes)
+    found = align(mandarin, said(MANDARIN, "zh"))
+    phonemes = voiced(found.phonemes)
     assert len(phonemes) == 38
     assert [each.symbol for each in phonemes[:6]] == ["h", "uan", "y", "ing", "d", "a"]
     assert [each.stress for each in phonemes[:6]] == [None, 1, None, 2, None, 4]
-    words = align(mandarin, said(MANDARIN, "zh")).words
+    words = found.words
     assert len(words) == 19
     starts = [word.start for word in words]
     assert starts[0] == pytest.approx(0.85, abs=0.04)  # voice activity starts at .89 s
@@ -92,11 +106,11 @@ def test_mandarin_syllables_become_initials_and_finals_with_tones(mandarin) -> N
 
 
 @pytest.mark.parametrize("kind", ["digital silence", "noise"])
-def test_silence_in_front_shifts_everything_by_its_length(english, kind: str) -> None:
+def test_silence_in_front_shifts_everything_by_its_length(english, english_alignment, kind: str) -> None:
     front = np.zeros(8000, np.float32)
     if kind == "noise":
         front = np.random.default_rng(0).normal(0, 3e-4, 8000).astype(np.float32)
-    before = voiced(align(english, said(SPEECH)).phonemes)
+    before = voiced(english_alignment.phonemes)
     after = voiced(align(np.concatenate([front, english]), said(SPEECH)).phonemes)
     assert [each.symbol for each in after] == [each.symbol for each in before]
     shifts = np.array([b.start - a.start for a, b in zip(before, after, strict=True)])
@@ -171,13 +185,13 @@ def test_a_word_outside_the_dictionary_is_aligned_and_reported() -> None:
     assert found.missing == ()
 
 
-def test_released_word_boundaries_are_not_used(english) -> None:
+def test_released_word_boundaries_are_not_used(english, english_alignment) -> None:
     from datapipe.records import Word
 
     lying = Transcript(
         language="en", text=SPEECH, words=(Word(text="today", start=5.0, end=6.0),), origin="released"
     )
-    assert align(english, lying).phonemes == align(english, said(SPEECH)).phonemes
+    assert align(english, lying).phonemes == english_alignment.phonemes
 
 
 def test_a_stricter_limit_rejects_what_a_looser_one_takes(english) -> None:
