@@ -39,6 +39,10 @@ from .table import read_table, row_of, rows_of, write_table
 SHELF = ".cache/shelf.json"
 """The shards as they were last seen, with size and time: what they hold need not be read again."""
 
+WHERE = ("key", "shard", "content")
+"""Columns of the table that say where a sample lies."""
+ASIDE = "unfinished.json"
+"""What a dataset will be, while it is being rewritten: its manifest, and the split of every sample."""
 FILES = (MANIFEST_FILE, TABLE_FILE, SPLITS_FILE, LEAKAGE_FILE, CARD_FILE)
 """What describes the shards."""
 Place = tuple[str, Row]
@@ -54,8 +58,8 @@ class Shelf:
     """The cache."""
     sound: dict[str, Shard]
     """Shards whose bytes are those that were published, by name."""
-    known: dict[str, TableRow]
-    """Rows of the table for the samples in them, by key."""
+    known: dict[str, tuple[str, str]]
+    """Shard and content address of every sample in them, by key."""
     digest: str = ""
     """What the last build that came to its end was made of."""
 
@@ -64,14 +68,18 @@ class Shelf:
         """Look at a folder; one that is not there is an empty shelf."""
         facts = _read_shelf(out)
         sound = {each.name: each for each in _published(out, facts) if _is_sound(out, each, facts)}
-        rows = rows_of(read_table(out)) if sound and (out / TABLE_FILE).exists() else ()
-        known = {row["key"]: row for row in rows if row["shard"] in sound}
+        rows = rows_of(read_table(out, WHERE)) if sound and (out / TABLE_FILE).exists() else ()
+        known = {row["key"]: (row["shard"], row["content"]) for row in rows if row["shard"] in sound}
         return cls(out=out, folder=folder, sound=sound, known=known, digest=facts.get("digest", ""))
 
-    def shelved(self, row: Row) -> TableRow | None:
-        """Give the table's row of a finished sample that lies in a sound shard."""
-        known = self.known.get(escape_key(row.clip))
-        return known if known is not None and known["content"] == row.key else None
+    def holds(self, row: Row) -> bool:
+        """Tell whether a finished sample lies in a sound shard."""
+        return self.known.get(escape_key(row.clip), ("", ""))[1] == row.key
+
+    def rows(self) -> dict[str, TableRow]:
+        """Read the table's rows of the samples in sound shards, by key."""
+        rows = rows_of(read_table(self.out)) if self.known else ()
+        return {row["key"]: row for row in rows if row["key"] in self.known}
 
 
 def publish(
@@ -93,10 +101,14 @@ def publish(
             write_ledger(out, rows)
         return read_manifest(out)
     (out / MANIFEST_FILE).unlink(missing_ok=True)
+    (out / ASIDE).unlink(missing_ok=True)
     places = _places(source, rows, planned, per_shard)
-    table = [_table_row(shelf, name, row) for name, row in places]
+    before = shelf.rows()
+    table = [_table_row(shelf, before, name, row) for name, row in places]
+    before.clear()
     splits = assign_all(table, config.split)
-    table = [row | {"split": splits[row["key"]]} for row in table]
+    for row in table:  # in place: a corpus has a hundred thousand of them
+        row["split"] = splits[row["key"]]
     shards = _write_shards(shelf, table)
     return finish(out, made, shards, table, rows, digest)
 
@@ -140,14 +152,16 @@ def _places(source: str, rows: Sequence[Row], planned: Sequence[str], per_shard:
     return [(f"{source}-{number[row.clip]:06d}.tar", row) for row in done]
 
 
-def _table_row(shelf: Shelf, name: str, row: Row) -> TableRow:
+def _table_row(shelf: Shelf, before: Mapping[str, TableRow], name: str, row: Row) -> TableRow:
     """Describe a sample: as the table did before, or from what the cache holds of it."""
-    known = shelf.shelved(row)
-    if known is None:
+    if shelf.holds(row):
+        known = before[escape_key(row.clip)]
+    else:
         members = _cached(shelf, row.clip, row.key)
         sample = from_json(members["meta.json"].decode("utf-8"), Sample)
-        known = row_of(sample, name, identity_of(members)) | {"content": row.key}
-    return known | {"shard": name}
+        known = row_of(sample, name, identity_of(members))
+    known.update(shard=name, content=row.key)
+    return known
 
 
 def _write_shards(shelf: Shelf, table: Sequence[TableRow]) -> list[Shard]:
@@ -181,15 +195,16 @@ def with_split(members: dict[str, bytes], split: str) -> dict[str, bytes]:
 def _restock(shelf: Shelf, rows: Sequence[TableRow]) -> None:
     """Take samples back into the cache that only the old shards hold, before those are written over."""
     lacking = {
-        row["key"]: row["content"]
+        row["key"]: row
         for row in rows
-        if row["key"] in shelf.known and cache.load(cache.cache_path(shelf.folder, row["content"])) is None
+        if shelf.known.get(row["key"], ("", ""))[1] == row["content"]
+        and cache.load(cache.cache_path(shelf.folder, row["content"])) is None
     }
-    for name in sorted({shelf.known[key]["shard"] for key in lacking}):
+    for name in sorted({shelf.known[key][0] for key in lacking}):
         for key, members in read_shard(shelf.out / name):
             if key in lacking:
-                blank = with_split(members, shelf.known[key]["official_split"])
-                cache.store(cache.cache_path(shelf.folder, lacking[key]), key, blank)
+                blank = with_split(members, lacking[key]["official_split"])
+                cache.store(cache.cache_path(shelf.folder, lacking[key]["content"]), key, blank)
 
 
 def _cached(shelf: Shelf, clip_id: str, content: str) -> dict[str, bytes]:

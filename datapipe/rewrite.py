@@ -18,16 +18,13 @@ from .ledger import Row, read_ledger
 from .limits import only_one
 from .manifest import FILE as MANIFEST_FILE
 from .manifest import read_manifest
-from .publish import finish, identity_of, recipe_of, with_split
+from .publish import ASIDE, finish, identity_of, recipe_of, with_split
 from .records import Manifest, Rejected, Sample, Shard, from_dict, from_json, to_dict
 from .run import REPLAY
 from .shards import read_shard, write_shard
 from .splits import SplitConfig, assign_all, recorded, settle
 from .table import Row as TableRow
 from .table import read_table, row_of, rows_of
-
-ASIDE = "unfinished.json"
-"""What a dataset will be, while it is being rewritten: its manifest, and the split of every sample."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

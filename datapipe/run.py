@@ -28,6 +28,7 @@ from .manifest import read_manifest
 from .publish import Shelf, publish
 from .records import Clip, Manifest, Rejected, Seconds, from_dict, to_dict
 from .sources import Found, Unusable, find_clips
+from .splits import recorded
 from .takedown import lift_takedown, read_takedown
 from .task import Task, complete_batch, failure, rejection, run_batch, run_task
 
@@ -86,6 +87,7 @@ def build(source: str, root: Path, out: Path, config: BuildConfig, run: RunConfi
     """
     started = time.monotonic()
     _check_out(out, root, source)
+    recorded(config.split)  # settings that contradict each other are refused before the work, not after it
     with only_one(out):
         known = read_ledger(out)
         check_retry(run.retry, known)
@@ -194,7 +196,7 @@ def _standing(task: Task, shelf: Shelf) -> Row | None:
     before = task.before
     if before is None or before.stamp != task.stamp:
         return None
-    stands = shelf.shelved(before) is not None if before.status == "done" else task.stands
+    stands = shelf.holds(before) if before.status == "done" else task.stands
     return replace(before, reused=True) if stands else None
 
 
