@@ -6,7 +6,6 @@ import json
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 import tyro
@@ -63,7 +62,7 @@ class StatsArguments:
     """Only samples that meet this: "quality.face_px >= 80", "abs(COLUMN) < 3", "split == val". Repeat it."""
     yield_: Annotated[str | None, tyro.conf.arg(name="yield")] = None
     """Quality column: show what each threshold on it would leave."""
-    plot: Path | None = None
+    plot: Place | None = None
     """Draw what thresholds on every column would leave, as .png, .svg or .pdf."""
     phonemes: bool = False
     """Count phonemes by length and keyframes that collide too; reads the shards."""

@@ -17,7 +17,7 @@ from .ledger import Row, write_ledger
 from .limits import only_one
 from .records import Rejected
 from .rewrite import Dataset, changed_shards, existing, open_dataset, rewrite
-from .shards import escape_key
+from .shards import escape_key, open_shard
 from .takedown import Takedown, read_takedown, write_takedown
 
 
@@ -125,7 +125,7 @@ def _cached_samples(folder: Path) -> Iterator[tuple[Path, str | None]]:
     drafts = cache.draft_path(folder, "any").parent.glob("*.tar")
     for path in sorted([*folder.glob("??/*.tar"), *drafts]):
         try:
-            with tarfile.open(path) as tar:
+            with open_shard(path) as tar:
                 first = tar.next()
         except (tarfile.TarError, EOFError):
             first = None

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 import cattrs
+from upath.types import JoinablePath
 
 Seconds = float
 Box = tuple[float, float, float, float]
@@ -214,7 +215,7 @@ class Sample:
     day: str | None = None
     """Day of recording, when the corpus states it."""
     official_split: str = ""
-    """The corpus' own list that names the clip, kept so that the data can be split again; empty without one."""
+    """The corpus' own list that names the clip, kept to split the data again; empty without one."""
     fingerprint: str = ""
     """Hash of the sound that survives another encoding (datapipe/fingerprint.py), hexadecimal."""
     schema: str = SCHEMA
@@ -271,6 +272,7 @@ def _place(text: str) -> Path:
 def _make_converter() -> cattrs.Converter:
     converter = cattrs.Converter(forbid_extra_keys=True)
     converter.register_unstructure_hook(Path, str)
+    converter.register_unstructure_hook(JoinablePath, str)
     converter.register_structure_hook(Path, lambda value, _: _place(value))
     converter.register_unstructure_hook(Fraction, str)
     converter.register_structure_hook(Fraction, lambda value, _: Fraction(value))

@@ -83,7 +83,7 @@ def write_shard(path: Path, samples: Iterable[tuple[str, dict[str, bytes]]]) -> 
 
 def read_shard(path: Path) -> Iterator[tuple[str, dict[str, bytes]]]:
     """Yield (key, members by suffix) in the order of the tar."""
-    with _opened(path) as tar:
+    with open_shard(path) as tar:
         current, members = "", dict[str, bytes]()
         for entry in tar:
             key, _, suffix = entry.name.partition(".")
@@ -114,7 +114,7 @@ def read_samples(folder: Path, split: str | None = None) -> Iterator[StoredSampl
 def read_metas(folder: Path) -> Iterator[tuple[str, Sample]]:
     """Yield (shard name, record) of every sample of a dataset folder; the media are skipped, not read."""
     for path in sorted(folder.glob("*.tar")):
-        with _opened(path) as tar:
+        with open_shard(path) as tar:
             for entry in tar:
                 stream = tar.extractfile(entry) if entry.name.endswith(".meta.json") else None
                 if stream is not None:
@@ -136,7 +136,8 @@ def stored(meta: Sample, members: dict[str, bytes]) -> StoredSample:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[tarfile.TarFile]:
+def open_shard(path: Path) -> Iterator[tarfile.TarFile]:
+    """Open a tar for reading, here or in a store."""
     with path.open("rb") as stream, tarfile.open(fileobj=stream, mode="r:") as tar:
         yield tar
 

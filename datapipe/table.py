@@ -67,7 +67,7 @@ def read_table(folder: Path, columns: Sequence[str] | None = None) -> pa.Table:
     path = folder / FILE
     if not path.exists():
         raise Rejected("bad_input", f"{folder} has no {FILE}; build it with `avatarsync data build`")
-    with pq.ParquetFile(path) as file:
+    with path.open("rb") as stream, pq.ParquetFile(stream) as file:
         return file.read(columns=None if columns is None else list(columns))
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from ..cell import Cell, CellLost, Message
 from ..media import probe
+from ..places import version_of
 from ..records import Probe, Rejected, Seconds, from_dict, printable, to_dict
 from ..segment import SegmentConfig
 from .cut import Span, cut
@@ -109,7 +110,6 @@ def answer(message: Message) -> Message:
 
 
 def memo_key(path: Path, name: str, span: Span, config: SegmentConfig) -> str:
-    """Name a cut: the file (by path below the root, size and time of change), the span, the settings."""
-    stat = path.stat()
+    """Name a cut: the file (by path below the root and version), the span, the settings."""
     settings = hashlib.sha256(json.dumps(to_dict(config), sort_keys=True).encode()).hexdigest()[:12]
-    return f"{printable(name)}|{stat.st_size}|{stat.st_mtime_ns}|{span[0]:.3f}-{span[1]:.3f}|{settings}"
+    return f"{printable(name)}|{version_of(path)}|{span[0]:.3f}-{span[1]:.3f}|{settings}"
