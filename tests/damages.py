@@ -319,7 +319,7 @@ def _odd_pictures(good: bytes) -> dict[str, bytes]:
         "ok-header_says_32768.mp4": patched(good, b"avc1", 24, b"\x80\x00\x80\x00"),
         "truncated-huge_png.mov": _huge_png(),
         "too_large-raw.mov": _huge_raw(),
-        "no_audio-raw_stream.h264": clip_with(container="h264", samples=None),
+        "no_audio-raw_stream.m4v": clip_with(container="h264", samples=None),
         "no_audio-silent_film.mp4": clip_with(samples=None),
     }
 

@@ -7,7 +7,9 @@ import os
 import resource
 from collections import Counter
 from collections.abc import Iterator
+from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import damages
 import numpy as np
@@ -19,8 +21,10 @@ from datapipe import __main__ as data
 from datapipe.decode import decode
 from datapipe.ledger import read_ledger
 from datapipe.limits import time_limit
-from datapipe.media import probe, wav_bytes
+from datapipe.media import probe, read_audio, read_frames, wav_bytes
 from datapipe.records import REASONS, Clip, Rejected
+from datapipe.shards import read_samples
+from datapipe.weights import resolve
 
 MAX_GROWTH_BYTES = 400 << 20
 ITEM_SECONDS = 10.0
@@ -172,6 +176,57 @@ def test_a_build_of_nothing_but_damage_explains_every_file(tmp_path: Path) -> No
     assert code == 3 and counts.total() == len(names) >= FEWEST
     assert tree(root) == before
     assert {path.name for path in tmp_path.iterdir()} == {"raw", "out"}
+
+
+def real_clip(**changes: object) -> bytes:
+    """One second and a half of the real clip, two people in the picture, one speaking."""
+    source = resolve("clip-obama")
+    frames = changes.pop("frames", None)
+    settings = {
+        "frames": list(read_frames(source, 0.8, 2.6) if frames is None else frames),
+        "samples": read_audio(source, 0.8, 2.6)[None],
+    }
+    return damages.clip_with(**(settings | changes))
+
+
+@pytest.mark.slow
+@pytest.mark.assets
+def test_real_faces_get_through_whatever_the_header_does_to_them(tmp_path: Path) -> None:
+    """Turned, squeezed and crowded pictures give samples; what cannot be one gives its reason."""
+
+    def turn(video: Any, audio: Any) -> None:
+        video.set_display_rotation(90)
+
+    def squeeze(video: Any, audio: Any) -> None:
+        video.codec_context.sample_aspect_ratio = Fraction(2)
+
+    frames = read_frames(resolve("clip-obama"), 0.8, 2.6)
+    root = tmp_path / "raw"
+    root.mkdir()
+    files = {
+        "two_people": real_clip(),
+        "turned": real_clip(frames=np.rot90(frames, -1, (1, 2)), shape=turn),
+        "squeezed": real_clip(frames=frames[:, :, ::2], shape=squeeze),
+        "crowd": real_clip(frames=np.tile(frames[:, ::2, ::2], (1, 2, 2, 1))),
+        "upside_down": real_clip(frames=frames[:, ::-1, ::-1]),
+        "nobody": real_clip(frames=np.full_like(frames, 128)),
+        "other_text": real_clip(),
+    }
+    for name, content in files.items():
+        (root / f"{name}.mp4").write_bytes(content)
+        text = "gardening equipment and weather" if name == "other_text" else "Today, after two"
+        (root / f"{name}.txt").write_text(text)
+    before = tree(root)
+    code, _ = build("folder", root, tmp_path / "out")
+    rows = read_ledger(tmp_path / "out")
+    said = {name: rows[name].reason or rows[name].status for name in files}
+    assert code == 3 and tree(root) == before
+    assert {said[name] for name in ("two_people", "turned", "squeezed", "crowd")} == {"done"}, said
+    assert said["nobody"] == "no_face" and said["other_text"] == "not_aligned"
+    assert said["upside_down"] in {"done", "no_face", "no_speaker"}
+    notes = {sample.meta.id: sample.meta.notes["decode"] for sample in read_samples(tmp_path / "out")}
+    assert notes["two_people"] == "as in the file" and "upright" in notes["turned"]
+    assert "scaled by 2.0000 x 1.0000" in notes["squeezed"]
 
 
 @pytest.mark.slow

@@ -118,6 +118,14 @@ def make_cmlr(root: Path, good: bytes, wav: bytes) -> None:
         for kind, suffix, data in (("video", ".mp4", good), ("audio", ".wav", wav), ("text", ".txt", text)):
             name = f"section_2_{number:03d}.00_{number:03d}.48{suffix}"
             (root / kind / "s1" / "20200101" / name).write_bytes(data)
+    day = "s1/20200101"
+    os.mkfifo(root / "video" / day / "section_3_000.00_000.48.mp4")
+    (root / "audio" / day / "section_3_000.00_000.48.wav").write_bytes(wav)
+    (root / "video" / day / "section_4_000.00_000.48.mp4").write_bytes(good)
+    os.mkfifo(root / "audio" / day / "section_4_000.00_000.48.wav")
+    (root / "video" / day / "section_5_000.00_000.48.mp4").mkdir()
+    (root / "audio" / day / "section_5_000.00_000.48.wav").symlink_to("section_5_000.00_000.48.wav")
+    os.mkfifo(root / "text" / day / "section_6_000.00_000.48.txt")
     lines = [f"s1/{path}" for path in PATHS] + [f"{path}/20200101_section_1_0_1" for path in PATHS]
     listed = "\n".join([*lines, "s1/20200101_section_9_1_2", ",,,", "s1/20200101_section_1_000.00_000.48"])
     (root / "train.csv").write_bytes(listed.encode())
@@ -130,7 +138,9 @@ def make_hdtf(root: Path, good: bytes) -> None:
     (root / "videos").mkdir(parents=True)
     (root / "HDTF_dataset").mkdir()
     (root / "videos" / "WDA_Good0.mp4").write_bytes(good)
-    names = ["Good0", *(path.replace("\x00", "") for path in PATHS if path)]
+    os.mkfifo(root / "videos" / "WDA_Pipe0.mp4")
+    (root / "videos" / "WDA_Folder0.mp4").mkdir()
+    names = ["Good0", "Pipe0", "Folder0", *(path.replace("\x00", "") for path in PATHS if path)]
     times = [
         "00:00-00:01",
         "00:05-00:01",
