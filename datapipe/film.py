@@ -138,7 +138,7 @@ class _Roll:
         end = self.reached + max(self._lasts, held)
         if end < stop - MISSING_TOLERANCE:
             raise self._truncated(f"ends at {end:.2f} s but should reach {stop:.2f} s")
-        num_frames = min(span.num_frames, round((stop - span.start) * span.fps))
+        num_frames = min(span.num_frames, _num_frames(span.name, span.start, stop, span.fps))
         self._fill(num_frames, float("inf"))
         assert self._frames is not None
         return Film(frames_THW3=self._frames[:num_frames], look=self._look)
@@ -171,18 +171,22 @@ class _Roll:
 def _span(
     name: str, start: Seconds, stop: Seconds, fps: int, max_bytes: int, aspect: Fraction | None
 ) -> _Span:
-    num_frames = round((stop - start) * fps)
-    if num_frames < 1:
-        raise Rejected("too_short", f"{name} holds no frame between {start:.2f} s and {stop:.2f} s")
     return _Span(
         name=name,
         start=start,
         stop=stop,
-        num_frames=num_frames,
+        num_frames=_num_frames(name, start, stop, fps),
         fps=fps,
         max_bytes=max_bytes,
         aspect=aspect,
     )
+
+
+def _num_frames(name: str, start: Seconds, stop: Seconds, fps: int) -> int:
+    num_frames = round((stop - start) * fps)
+    if num_frames < 1:
+        raise Rejected("too_short", f"{name} holds no frame between {start:.2f} s and {stop:.2f} s")
+    return num_frames
 
 
 def _shots_from(container: Any, video: Any, start: Seconds) -> Iterator[_Shot]:

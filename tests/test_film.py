@@ -61,6 +61,9 @@ def test_a_film_may_end_before_its_sound_does() -> None:
         data = damages.clip_with(container=container, frames=list(numbered(25)), samples=damages.tone(8.0))
         shown = numbers(read_film(data).frames_THW3)
         assert shown[:25] == list(range(25)) and len(shown) <= 25 + MISSING_TOLERANCE * 25
+        with pytest.raises(Rejected) as caught:
+            read_film(data, 3.0, 4.0)
+        assert caught.value.reason == "too_short" and "3.00 s" in caught.value.message
 
 
 def packets_of(data: bytes, tmp_path: Path) -> Iterator[tuple[int, int]]:
