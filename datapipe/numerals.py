@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
+from .records import Rejected
+
 _ONES = (
     *(
         "zero",
@@ -42,6 +44,8 @@ _AMOUNTS = "hundred|thousand|million|billion|trillion"
 Spell = Callable[[re.Match[str]], str]
 LARGEST = 10**15
 """Numbers from here on are read digit by digit."""
+LONGEST = 1000
+"""Digits of a number; a transcript with more is none."""
 
 
 def spell_english(text: str) -> str:
@@ -110,7 +114,15 @@ def _below_thousand(number: int) -> str:
 
 
 def _plain(match: re.Match[str], group: int | str = 1) -> int:
-    return int(match[group].replace(",", ""))
+    return _whole(match[group].replace(",", ""))
+
+
+def _whole(text: str) -> int:
+    if len(text) > LONGEST:
+        raise Rejected(
+            "bad_annotation", f"nobody says a number of {len(text)} digits; correct the transcript"
+        )
+    return int(text)
 
 
 def _decimal(match: re.Match[str]) -> str:
@@ -124,7 +136,8 @@ def _money(match: re.Match[str]) -> str:
         number = f"{cardinal(whole)} point {digits(cents)}" if cents else cardinal(whole)
         return f"{number} {amount} {_plural(unit, 2)}"
     said = f"{cardinal(whole)} {_plural(unit, whole)}"
-    return f"{said} {cardinal(int(cents))} {_plural(small, int(cents))}" if cents and int(cents) else said
+    few = _whole(cents or "0")
+    return f"{said} {cardinal(few)} {_plural(small, few)}" if few else said
 
 
 def _plural(unit: str, count: int) -> str:
@@ -201,7 +214,7 @@ def _below_myriad(number: int) -> str:
 
 def _han_number(text: str) -> str:
     whole, _, fraction = text.replace(",", "").partition(".")
-    said = han_digits(whole) if len(whole) > 1 and whole.startswith("0") else han_cardinal(int(whole))
+    said = han_digits(whole) if len(whole) > 1 and whole.startswith("0") else han_cardinal(_whole(whole))
     return f"{said}点{han_digits(fraction)}" if fraction else said
 
 

@@ -3,6 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from datapipe.numerals import cardinal, han_cardinal, ordinal, spell_english, spell_mandarin, year
+from datapipe.records import Rejected
 
 
 @pytest.mark.parametrize(
@@ -96,3 +97,15 @@ def test_english_numbers_are_distinct_words(number: int) -> None:
 def test_years_of_every_kind() -> None:
     said = {1066: "ten sixty six", 1900: "nineteen hundred", 2000: "two thousand", 2010: "twenty ten"}
     assert {number: year(number) for number in said} == said
+
+
+@pytest.mark.parametrize("written", ["9" * 5000, "$1." + "9" * 5000, "1/" + "9" * 5000 + "%"])
+def test_a_number_that_nobody_can_say_is_refused(written: str) -> None:
+    """Python itself refuses to convert more than 4,300 digits."""
+    for spell in (spell_english, spell_mandarin):
+        try:
+            said = spell(written)
+        except Rejected as rejected:
+            assert rejected.reason == "bad_annotation" and "5000 digits" in rejected.message
+        else:
+            assert not any(each.isdigit() for each in said)
