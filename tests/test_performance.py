@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from dataclasses import replace
 from itertools import pairwise
@@ -9,8 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from datapipe import flow
 from datapipe.media import probe, read_audio, read_frames
 from datapipe.performance import __main__ as command
+from datapipe.performance.backends import STAGES
 from datapipe.performance.catalogue import measure_catalogue
 from datapipe.performance.chain import measure_chain
 from datapipe.performance.cmlr_ids import SPEAKERS, clip_ids, write_corpus
@@ -123,6 +126,11 @@ def test_the_catalogue_is_built_and_found_finished(tmp_path: Path) -> None:
     parts = {line.label: line.values[0] for line in measured.tables[0].lines}
     assert all(value is not None and value > 0 for value in parts.values()), parts
     assert render(performance(*measured.figures)).count("\n") > 10
+
+
+def test_the_stages_of_the_table_are_those_of_the_flow() -> None:
+    called = re.findall(r"= (?:call|cpu|gpu)\((\w+),|return (?:call|cpu)\((\w+),", inspect.getsource(flow))
+    assert tuple(one or other for one, other in called) == STAGES
 
 
 def test_playing_there_and_back_never_jumps() -> None:

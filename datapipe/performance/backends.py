@@ -23,6 +23,21 @@ from .repeat import Sizes
 CORPORA = {"CMLR": (87.5, "cmlr"), "HDTF": (17.07, "hdtf")}
 """Hours of video in the release, and the sample corpus that stands for it."""
 CORES = (1, 8, 32, 128)
+STAGES = (
+    "probe",
+    "decode",
+    "understand",
+    "align",
+    "agree",
+    "track_speaker",
+    "crop_face",
+    "choose_keyframes",
+    "gather",
+    "draft",
+    "enhance",
+    "pack",
+)
+"""In the order of the flow, which the ledger does not keep."""
 METHOD = (
     "`build` of a few clips of each sample corpus into an empty folder. Seconds per stage are medians "
     "over the clips, so the first one, which loads the networks, does not show; clips per second are the "
@@ -70,8 +85,7 @@ class Cost:
     @property
     def stages(self) -> dict[str, Seconds]:
         """Seconds of every stage, median over the clips, in the order of the flow."""
-        names = self.rows[0].stages
-        return {name: statistics.median(row.stages[name] for row in self.rows) for name in names}
+        return {name: statistics.median(row.stages[name] for row in self.rows) for name in STAGES}
 
     @property
     def work(self) -> float:
@@ -112,15 +126,14 @@ def _cost(variant: Variant, corpora: Path, folder: Path, sizes: Sizes) -> Cost:
 
 
 def _by_stage(costs: Sequence[Cost]) -> Table:
-    stages = list(costs[0].stages)
     lines = [
         Line(
             label=cost.variant.name,
-            values=(*(cost.stages.get(stage) for stage in stages), sum(cost.stages.values()), cost.work),
+            values=(*cost.stages.values(), sum(cost.stages.values()), cost.work),
         )
         for cost in costs
     ]
-    columns = ("build", *(f"{stage} s" for stage in stages), "all stages s", "s per s of video")
+    columns = ("build", *(f"{stage} s" for stage in STAGES), "all stages s", "s per s of video")
     return Table(title="Seconds per clip and stage, median over clips", columns=columns, lines=tuple(lines))
 
 

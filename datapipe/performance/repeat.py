@@ -18,8 +18,10 @@ class Sizes:
     """Rounds, each of which runs every way once."""
     clip_seconds: Seconds
     """Length of the clip that is decoded, cropped and encoded (a)."""
+    build_repeats: int
+    """Rounds of the builds on one and on two workers (b), which take minutes."""
     build_clips: int
-    """Clips of the build on one and on two workers (b)."""
+    """Clips of these builds."""
     chain_segments: int
     """Segments that are cut out of one video (c)."""
     chain_seconds: Seconds
@@ -33,15 +35,17 @@ class Sizes:
 FULL = Sizes(
     repeats=3,
     clip_seconds=6.0,
-    build_clips=24,
+    build_repeats=2,
+    build_clips=40,
     chain_segments=2,
     chain_seconds=5.0,
     catalogue_clips=102_072,
-    backend_clips=6,
+    backend_clips=5,
 )
 QUICK = Sizes(
     repeats=1,
     clip_seconds=1.0,
+    build_repeats=1,
     build_clips=6,
     chain_segments=2,
     chain_seconds=1.0,

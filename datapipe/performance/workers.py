@@ -35,7 +35,7 @@ def measure_workers(sizes: Sizes, folder: Path) -> Measurement:
         for clips in (sizes.build_clips, FEW)
         for workers in (1, 2)
     }
-    times = interleaved(ways, sizes.repeats, "(b) one and two workers", warm_up=False)
+    times = interleaved(ways, sizes.build_repeats, "(b) one and two workers", warm_up=False)
     one, two, few_one, few_two = times.values()
     without = ratios(_less(one, few_one), _less(two, few_two))
     figures = [
