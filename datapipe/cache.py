@@ -27,7 +27,7 @@ from .shards import SUMS, read_shard, write_shard
 from .stages import CODECS
 from .weights import lookup
 
-STAGES_VERSION = "stages/4"
+STAGES_VERSION = "stages/5"
 """Raised whenever a stage gives another result for the same input."""
 VERSIONS = {"avatarsync": version("avatarsync"), "stages": STAGES_VERSION, "phonemes": inventory.VERSION}
 """What decides a sample's bytes beside its input, its settings and the weights."""
@@ -146,7 +146,7 @@ def _record(clip: Clip) -> dict[str, Any]:
 
 
 def _digest(facts: Any) -> str:
-    return hashlib.sha256(json.dumps(facts, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 
 def _sums(members: dict[str, bytes]) -> bytes:

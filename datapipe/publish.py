@@ -229,7 +229,7 @@ def _outcomes(rows: Sequence[Row]) -> list[list[str]]:
 
 
 def _digest(facts: Any) -> str:
-    return hashlib.sha256(json.dumps(facts, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 
 def _read_shelf(out: Path) -> dict[str, Any]:

@@ -26,7 +26,7 @@ from .limits import only_one
 from .manifest import FILE as MANIFEST_FILE
 from .manifest import read_manifest
 from .publish import Shelf, publish
-from .records import Clip, Manifest, Rejected, Seconds, from_dict, to_dict
+from .records import Clip, Manifest, Rejected, Seconds, from_dict, printable, to_dict
 from .sources import Found, Unusable, find_clips
 from .splits import recorded
 from .takedown import lift_takedown, read_takedown
@@ -250,12 +250,12 @@ def _folder(out: Path, run: RunConfig) -> Path:
 
 def _reproduce(clip: Clip, out: Path) -> str:
     words = ["--config", str(out / REPLAY), "--only", clip.id, "--out", f"{out}.again", "--no-isolate"]
-    return f"avatarsync data build {shlex.join(words)}"
+    return printable(f"avatarsync data build {shlex.join(words)}")
 
 
 def _write_replay(source: str, root: Path, out: Path, config: BuildConfig) -> None:
     facts = {"source": source, "root": str(root.absolute()), "config": to_dict(config)}
-    write_text(out / REPLAY, json.dumps(facts, ensure_ascii=False, sort_keys=True, indent=1) + "\n")
+    write_text(out / REPLAY, json.dumps(facts, sort_keys=True, indent=1) + "\n")
 
 
 def _check_out(out: Path, root: Path, source: str) -> None:

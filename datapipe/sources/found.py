@@ -134,7 +134,7 @@ def read_text(path: Path, legacy: str = "gb18030") -> str:
     text = _decoded(raw, legacy) if len(raw) <= MOST_TEXT else None
     if text is None or "\0" in text:
         why = (
-            "is no text in UTF-8, UTF-16 or {legacy}"
+            f"is no text in UTF-8, UTF-16 or {legacy}"
             if len(raw) <= MOST_TEXT
             else "is longer than any clip's"
         )
