@@ -60,6 +60,12 @@ def _uploaded(path: Path) -> Iterator[Path]:
         upload(temporary, path)
 
 
+def sweep(folder: Path) -> None:
+    """Remove what killed processes left half-written; in a store there is no such thing."""
+    for leftover in () if is_remote(folder) else folder.rglob(".*.tmp*"):
+        leftover.unlink(missing_ok=True)
+
+
 def write_text(path: Path, text: str) -> None:
     """Write a text file whole."""
     with publish(path) as temporary:

@@ -198,7 +198,10 @@ def upload(source: Path, path: Path) -> None:
 
 
 def delete_folder(path: Path) -> None:
-    """Take a remote folder away with all that is in it; one that is not there is no error."""
+    """Take a folder away with all that is in it; one that is not there is no error."""
+    if not is_remote(path):
+        shutil.rmtree(path, ignore_errors=True)
+        return
     remote = cast("UPath", path)
     with asking(path, writing=True):
         if remote.exists():

@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 import tyro
 
 from datapipe.console import FAILED, WRONG_USE, emit, guarded, say
+from datapipe.places import Place
 
 Part = Literal["tokenizer", "keyframes", "interpolator"]
 
@@ -23,7 +24,7 @@ class Train:
 
     part: tyro.conf.Positional[Part]
     """Which network."""
-    data: tuple[Path, ...]
+    data: tuple[Place, ...]
     """Folders of shards; their split `train` is read."""
     out: Path
     """Folder of the run; a part that is there already for the same data and preset is reused."""
@@ -81,7 +82,7 @@ class GenerateCases:
     """Folder of a trained run; for the system avatarsync."""
     system: Literal["avatarsync", "static", "retrieval"] = "avatarsync"
     """Which system."""
-    data: tuple[Path, ...] = ()
+    data: tuple[Place, ...] = ()
     """Folders of shards; for the system retrieval."""
     threads: int = 1
     """CPU threads; the small steps of decoding gain nothing from more."""
@@ -97,11 +98,15 @@ Command = (
 def main(argv: list[str]) -> int:
     """Run one command and return its exit code."""
     try:
-        command = tyro.cli(Command, args=argv, prog="avatarsync model")
-    except SystemExit as stop:
+        return guarded(lambda: _run(argv))
+    except SystemExit as stop:  # how tyro ends after a usage error or --help
         return WRONG_USE if stop.code else 0
+
+
+def _run(argv: list[str]) -> int:
+    command = tyro.cli(Command, args=argv, prog="avatarsync model")
     run = {Train: _train, Generate: _generate, GenerateCases: _generate_cases}[type(command)]
-    return guarded(lambda: run(command))  # type: ignore[operator]
+    return run(command)  # type: ignore[no-any-return, operator]
 
 
 def _train(command: Train) -> int:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from datapipe.files import publish, sha256_of, write_bytes, write_text
+from datapipe.files import publish, sha256_of, sweep, write_bytes, write_text
 from datapipe.records import Rejected
 
 
@@ -80,3 +80,11 @@ def test_a_truly_full_device_is_told(tmp_path: Path) -> None:
 def test_other_errors_of_the_system_are_not_disguised(tmp_path: Path) -> None:
     with pytest.raises(PermissionError), publish(tmp_path / "a.txt"):
         raise PermissionError(errno.EACCES, "no")
+
+
+def test_what_a_killed_process_left_is_swept_and_nothing_else(tmp_path: Path) -> None:
+    for name in ("a.txt", "deep/.a.x1y2.tmp.txt", ".cache/segments.json", ".lock"):
+        write_text(tmp_path / name, "x")
+    sweep(tmp_path)
+    left = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file()}
+    assert left == {"a.txt", ".cache/segments.json", ".lock"}

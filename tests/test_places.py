@@ -14,6 +14,7 @@ from typing import Any
 from uuid import uuid4
 
 import fsspec.config
+import numpy as np
 import pytest
 from corpora import video
 from fsspec.implementations.memory import MemoryFileSystem
@@ -23,10 +24,13 @@ from small import dataset, sample
 
 from datapipe import __main__ as data
 from datapipe import files, media, places, shards
+from datapipe.ledger import read_ledger
 from datapipe.places import is_inside, is_remote, local_file, place, version_of
 from datapipe.records import Clip, Rejected, from_json, to_json
 from datapipe.sources import SourceConfig, find_clips
 from datapipe.sources.walk import walk
+from datapipe.weights import resolve
+from model.data import identity_of
 
 SECRET = "wJalrXUtnFEMI-K7MDENG-bPxRfiCY"
 KEY = "AKIAPLACESTEST"
@@ -245,6 +249,7 @@ def test_a_dataset_in_a_store_is_the_one_on_disk(
     assert contents(here) == contents(there) and len(list(there.glob("*.tar"))) == 2
     assert [each.meta.id for each in shards.read_samples(there)] == [meta.id for meta in metas]
     assert [meta for _, meta in shards.read_metas(there)] == metas
+    assert identity_of([there]) == identity_of([here])
     assert data.main(["verify", "--shards", str(there)]) == 0
     assert data.main(["stats", "--shards", str(there), "--json"]) == 0
     assert json.loads(capsys.readouterr().out.splitlines()[-1])["samples"] == 5
@@ -357,3 +362,48 @@ def test_a_store_that_does_not_answer_is_one_sentence(
     assert data.main(["verify", "--shards", "s3://out/shards"]) == 1
     told = capsys.readouterr().err
     assert told.count("\n") == 1 and "PermissionError" in told and KEY not in told
+
+
+@pytest.mark.slow
+@pytest.mark.assets
+def test_a_build_from_s3_to_s3_gives_the_local_bytes_and_keeps_its_secrets(
+    s3: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    root = tmp_path / "clips"
+    source = resolve("clip-obama")
+    frames, sound = media.read_frames(source, 0.8, 2.6)[:, :120, 130:270], media.read_audio(source, 0.8, 2.6)
+    for name, shown in (("a.1", frames), ("b", frames[:, :, ::-1])):
+        media.write_video(root / "s1" / f"{name}.mp4", np.ascontiguousarray(shown), sound)
+        files.write_text(root / "s1" / f"{name}.txt", "Today, after two")
+    files.write_bytes(root / "s1" / "bad.mp4", b"no video" * 99)
+    copy_tree(root, place("s3://raw/clips"))
+    before = contents(place("s3://raw"))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
+    (tmp_path / "temporary").mkdir()
+    plain = ["--source", "folder", "--size", "64", "--cluster", "inline"]
+    here, there = [*plain, "--root", str(root)], [*plain, "--root", "s3://raw/clips"]
+    out = place("s3://out/shards")
+    assert data.main(["build", *here, "--out", str(tmp_path / "local")]) == 3
+    assert data.main(["build", *there, "--out", str(out)]) == 3
+    local, remote = contents(tmp_path / "local"), contents(out)
+    same = [name for name in local if not name.startswith(".") and name not in ("ledger.jsonl", "build.json")]
+    assert {"folder-000000.tar", "manifest.json", "samples.parquet", "README.md"} <= set(same)
+    assert {name: remote[name] for name in same} == {name: local[name] for name in same}
+    rows = read_ledger(out)
+    assert {name: row.reason for name, row in rows.items()} == {
+        "s1/a.1": "",
+        "s1/b": "",
+        "s1/bad": "not_a_video",
+    }
+    told = "".join(capfd.readouterr())
+    assert data.main(["build", *there, "--out", str(out), "--json"]) == 3
+    again = capfd.readouterr()
+    assert json.loads(again.out)["reused"] == 3 and contents(out) == remote
+    assert contents(place("s3://raw")) == before
+    assert data.main(["verify", "--shards", str(out)]) == 0
+    assert data.main(["export", "--shards", str(out), "--out", str(tmp_path / "cases")]) == 0
+    assert len(list((tmp_path / "cases").glob("*.mp4"))) == 2
+    told += "".join([*again, *capfd.readouterr()])
+    for text in (told.encode(), *contents(out).values()):
+        assert SECRET.encode() not in text and KEY.encode() not in text
+    assert not (tmp_path / "s3:").exists() and not Path("s3:").exists()
