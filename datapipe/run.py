@@ -115,7 +115,7 @@ def plan(source: str, root: Path, out: Path, config: BuildConfig, run: RunConfig
     known = read_ledger(out)
     shelf = Shelf.of(out, _folder(out, run))
     result: dict[str, list[str]] = {"compute": [], "reuse": [], "skip": [], "unusable": []}
-    for each in _wanted(find_clips(source, root, config.source, _segments(out)), out, run):
+    for each in _wanted(find_clips(source, root, config.source, _segments(out), run.isolate), out, run):
         result[_prospect(each, out, config, run, known, shelf)].append(each.id)
     return result
 
@@ -137,7 +137,7 @@ def _listed(
     before = len(segments)
     if run.retry == "purged":
         lift_takedown(out)
-    found = _wanted(find_clips(source, root, config.source, segments), out, run)
+    found = _wanted(find_clips(source, root, config.source, segments, run.isolate), out, run)
     if len(segments) != before:
         write_text(out / SEGMENTS, json.dumps(segments, sort_keys=True))
     if run.only is not None and set(known) - {run.only}:
