@@ -22,6 +22,10 @@ _UNITS = {"zh": re.compile(r".", re.DOTALL), "en": re.compile(r"\s*\S+|\s+")}
 """What is compared to find the places that spelling has changed."""
 
 
+_ZHE = re.compile(r"著(?![名作称者述书录文])(?<![名原显卓昭土专编巨论译遗合拙]著)")
+"""著 where it stands for 着 (看著, 执著); the tables leave it, since 著 is a simplified character too."""
+
+
 def narrow(text: str) -> str:
     """Give full-width letters, digits and signs their usual form (NFKC).
 
@@ -33,10 +37,10 @@ def narrow(text: str) -> str:
 def simplify(text: str) -> str:
     """Turn traditional characters into simplified ones, by phrase; the length stays.
 
-    Source: the TSPhrases and TSCharacters tables of OpenCC.
+    Source: the TSPhrases and TSCharacters tables of OpenCC, and 着 for 著 outside of its own words.
     """
-    simple = _converter().convert(text)
-    return str(simple) if len(simple) == len(text) else text
+    simple = _ZHE.sub("着", _converter().convert(text))
+    return simple if len(simple) == len(text) else text
 
 
 @cache

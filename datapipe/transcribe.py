@@ -17,9 +17,6 @@ from .records import Language, Rejected, Seconds, Transcript, Word
 from .weights import resolve
 
 WEIGHTS = ("whisper-base/model", "whisper-base/config", "whisper-base/tokenizer", "whisper-base/vocabulary")
-_SIMPLIFIED_PROMPT = "以下是普通话的句子。"
-"""Whisper flips between traditional and simplified characters at random; a simplified sentence before the
-sound biases it to the latter, and what is left is converted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,9 +31,6 @@ class TranscribeConfig:
     """Voiced stretches shorter than this are no speech to the voice detector."""
     least_language_probability: float = 0.5
     """Below it a detected language counts as unknown."""
-    silent_rest: float = 0.5
-    """Whisper reads on in what is left after its first look, often a breath; above this probability of no
-    speech, what it finds there is invented (docs/phonemes.md has the figures)."""
     most_compressible: float = 2.4
     """A text that zlib shrinks by more than this repeats itself (Whisper's own limit)."""
     longest_repeat: int = 4
@@ -84,7 +78,10 @@ def _repetitive(segments: Sequence[Any], config: TranscribeConfig) -> bool:
 def _decode(
     audio: NDArray[np.float32], language: Language, config: TranscribeConfig, **limits: int
 ) -> list[Any]:
-    """Run the recogniser behind its voice detector, and leave out what it invents after the last word."""
+    """Run the recogniser behind its voice detector.
+
+    Without a prompt: a simplified sentence before the sound makes it loop and invent (docs/phonemes.md).
+    """
     segments, _ = _model(config.cpu_threads).transcribe(
         audio,
         language=language,
@@ -94,10 +91,9 @@ def _decode(
         vad_filter=True,
         vad_parameters={"min_speech_duration_ms": config.shortest_speech_ms},
         condition_on_previous_text=False,
-        initial_prompt=_SIMPLIFIED_PROMPT if language == "zh" else None,
         **limits,
     )
-    return [each for each in segments if each.seek == 0 or each.no_speech_prob <= config.silent_rest]
+    return list(segments)
 
 
 def released(text: str, language: str, words: tuple[Word, ...], duration: Seconds) -> Transcript:

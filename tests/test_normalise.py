@@ -25,6 +25,8 @@ def test_traditional_characters_become_simplified_by_phrase() -> None:
     """The first is what Whisper base made of a recording; the others are OpenCC's textbook cases."""
     assert simplify("大學生利用漏洞免費吃肯德基獲刑") == "大学生利用漏洞免费吃肯德基获刑"
     assert simplify("頭髮和發展，乾坤與乾燥，皇后與後天") == "头发和发展，乾坤与干燥，皇后与后天"
+    assert simplify("執著地看著名著的作者，顯著") == "执着地看著名著的作者，显著"
+    assert simplify("走著走著，等著他") == "走着走着，等着他"
     assert simplify("这儿没有繁体字 GPT4, 50%") == "这儿没有繁体字 GPT4, 50%"
 
 
