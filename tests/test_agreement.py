@@ -11,7 +11,7 @@ from datapipe import agreement
 from datapipe.agreement import agree, boundary_columns, error_rate
 from datapipe.align import Alignment, align
 from datapipe.media import SAMPLE_RATE, read_audio
-from datapipe.quality import COLUMNS
+from datapipe.quality import COLUMNS, sound_columns
 from datapipe.records import Clip, Phoneme, Rejected, Transcript, Word
 from datapipe.transcribe import TranscribeConfig, released
 from datapipe.weights import resolve
@@ -143,3 +143,23 @@ def test_boundaries_of_a_recording_that_was_moved_are_found_where_they_went() ->
     found = agree(clip(words, text), transcript, align(moved, transcript), moved, TranscribeConfig())
     assert found["boundary_coverage"] == 1.0
     assert found["boundary_error_ms"] <= 20 and found["boundary_error_p95_ms"] <= 40
+
+
+def test_what_was_missing_foreign_or_guessed_is_a_part_of_the_whole() -> None:
+    phonemes = tuple(
+        Phoneme(symbol=symbol, start=i / 10, end=(i + 1) / 10)
+        for i, symbol in enumerate(("SIL", "HH", "AH", "L", "OW"))
+    )
+    found = Alignment(
+        phonemes=phonemes,
+        words=said("hello", "zorblax", "there"),
+        missing=("banana",),
+        num_foreign=1,
+        guessed=("zorblax",),
+    )
+    columns = sound_columns(SILENT, found, 0.0)
+    names = ("foreign_ratio", "missing_ratio", "guessed_ratio")
+    assert [columns[name] for name in names] == [0.25, 0.25, 0.25]
+    assert set(columns) <= set(COLUMNS)
+    nothing = Alignment(phonemes=phonemes[:1], words=(), missing=(), num_foreign=0, guessed=())
+    assert [sound_columns(SILENT, nothing, 0.0)[name] for name in names] == [0.0, 0.0, 0.0]
