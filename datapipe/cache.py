@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 import tarfile
 from dataclasses import fields
 from functools import lru_cache
@@ -22,6 +21,7 @@ from . import phonemes as inventory
 from . import transcribe
 from .config import BuildConfig
 from .files import hash_once, write_bytes
+from .places import delete_folder, version_of
 from .records import Clip, to_dict
 from .shards import SUMS, read_shard, write_shard
 from .stages import CODECS
@@ -133,7 +133,7 @@ def forget(folder: Path, inputs: str, key: str) -> None:
     """Delete everything that is kept of a clip."""
     cache_path(folder, key).unlink(missing_ok=True)
     if inputs:
-        shutil.rmtree(_stages(folder, inputs), ignore_errors=True)
+        delete_folder(_stages(folder, inputs))
 
 
 def _stages(folder: Path, inputs: str) -> Path:
@@ -158,9 +158,8 @@ def _content(path: Path | None) -> list[str]:
     return [path.name, hash_once(path)] if path is not None and path.is_file() else []
 
 
-def _state(path: Path | None) -> list[str | int | float]:
+def _state(path: Path | None) -> list[str]:
     try:
-        state = None if path is None else path.stat()
+        return [] if path is None else [path.name, version_of(path)]
     except OSError:
         return []
-    return [] if path is None or state is None else [path.name, state.st_size, state.st_mtime_ns]

@@ -15,6 +15,7 @@ import selectors
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -45,6 +46,7 @@ class Cell:
     def __init__(self, target: str) -> None:
         self._target = target
         self._child: subprocess.Popen[bytes] | None = None
+        self._scratch: tempfile.TemporaryDirectory[str] | None = None
 
     def ask(self, message: Message, timeout: Seconds, memory_bytes: int) -> Message:
         """Send a message and wait for its answer; raises `CellLost` when the child did not survive it."""
@@ -62,16 +64,24 @@ class Cell:
         return answer
 
     def close(self) -> None:
-        """End the child, whatever it is doing."""
-        if self._child is not None:
+        """End the child, whatever it is doing, and take its temporary files away."""
+        if self._child is not None and self._scratch is not None:
             self._child.kill()
             self._child.wait()
-            self._child = None
+            self._scratch.cleanup()
+            self._child = self._scratch = None
 
     def _started(self) -> subprocess.Popen[bytes]:
         if self._child is None or self._child.poll() is not None:
-            command = [sys.executable, "-m", __name__, self._target]
-            self._child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0)
+            self.close()
+            self._scratch = tempfile.TemporaryDirectory(prefix="avatarsync.")
+            self._child = subprocess.Popen(
+                [sys.executable, "-m", __name__, self._target],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                bufsize=0,
+                env=os.environ | {"TMPDIR": self._scratch.name},
+            )
         return self._child
 
     def _line(self, child: subprocess.Popen[bytes], timeout: Seconds, memory_bytes: int) -> bytes:

@@ -10,6 +10,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
+from .files import sweep
 from .limits import leave_interrupts_alone
 from .records import Rejected, Seconds
 
@@ -56,8 +57,7 @@ def run_on_dask(
             client = stack.enter_context(_client(config, stack))
             yield from _in_windows(client, function, tasks, config)
     finally:
-        for leftover in config.scratch.rglob(".*.tmp*"):
-            leftover.unlink(missing_ok=True)
+        sweep(config.scratch)
 
 
 @contextmanager

@@ -12,6 +12,8 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
+from .files import sweep
+from .places import is_remote
 from .records import Rejected, Seconds
 
 LOCK = ".lock"
@@ -76,8 +78,12 @@ def _by_thread(seconds: Seconds) -> Iterator[None]:
 def only_one(folder: Path) -> Iterator[None]:
     """Be the only process that writes to a folder; what a killed one left half-written is removed.
 
-    The lock ends with the process, however it ends. Raises `Rejected("bad_input")` when it is taken.
+    The lock ends with the process, however it ends; a store has no locks. Raises `Rejected("bad_input")`
+    when it is taken.
     """
+    if is_remote(folder):
+        yield
+        return
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / LOCK).open("w") as stream:
         try:
@@ -85,6 +91,5 @@ def only_one(folder: Path) -> Iterator[None]:
         except BlockingIOError as error:
             message = f"another command is writing to {folder}; wait for it, or choose another folder"
             raise Rejected("bad_input", message) from error
-        for leftover in folder.rglob(".*.tmp*"):
-            leftover.unlink(missing_ok=True)
+        sweep(folder)
         yield

@@ -28,6 +28,7 @@ from .leakage import write_leakage
 from .ledger import Row, count, has_journal, write_ledger
 from .manifest import FILE as MANIFEST_FILE
 from .manifest import blank_manifest, fill_manifest, read_manifest, write_manifest
+from .places import version_of
 from .records import Manifest, Rejected, Sample, Shard, from_dict, from_json, to_dict, to_json
 from .shards import escape_key, read_shard, write_shard
 from .splits import FILE as SPLITS_FILE
@@ -242,7 +243,7 @@ def _write_shelf(out: Path, shards: Sequence[Shard], digest: str) -> None:
     facts = {
         "digest": digest,
         "shards": to_dict(tuple(shards)),
-        "states": {shard.name: _state(out / shard.name) for shard in shards},
+        "states": {shard.name: version_of(out / shard.name) for shard in shards},
     }
     write_text(out / SHELF, json.dumps(facts, sort_keys=True))
 
@@ -258,9 +259,4 @@ def _is_sound(out: Path, shard: Shard, facts: Mapping[str, Any]) -> bool:
     path = out / shard.name
     if not path.exists():
         return False
-    return _state(path) == facts.get("states", {}).get(shard.name) or sha256_of(path) == shard.sha256
-
-
-def _state(path: Path) -> list[int]:
-    state = path.stat()
-    return [state.st_size, state.st_mtime_ns]
+    return version_of(path) == facts.get("states", {}).get(shard.name) or sha256_of(path) == shard.sha256

@@ -25,6 +25,7 @@ from .ledger import Counts, Row, check_retry, count, journalled, read_ledger, wa
 from .limits import only_one
 from .manifest import FILE as MANIFEST_FILE
 from .manifest import read_manifest
+from .places import Place, is_inside, place
 from .publish import Shelf, publish
 from .records import Clip, Manifest, Rejected, Seconds, from_dict, printable, to_dict
 from .sources import Found, Unusable, find_clips
@@ -64,7 +65,7 @@ class RunConfig:
     """Most clips that travel to a worker of a cluster together."""
     per_shard: int = 256
     """Planned clips per tar; those that are rejected leave it smaller."""
-    cache: Path | None = None
+    cache: Place | None = None
     """Folder of finished samples, on a file system that all workers see; default OUT/.cache."""
 
 
@@ -124,7 +125,7 @@ def read_replay(path: Path) -> tuple[str, Path, BuildConfig]:
     """Read a `build.json`: source, root and settings; `Rejected("bad_input")` when it is none."""
     try:
         facts: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        return facts["source"], Path(facts["root"]), from_dict(facts["config"], BuildConfig)
+        return facts["source"], place(facts["root"]), from_dict(facts["config"], BuildConfig)
     except (OSError, ValueError, KeyError, ExceptionGroup) as error:
         message = f"{path} is no build.json of this version; give the one that a build wrote"
         raise Rejected("bad_input", message) from error
@@ -259,7 +260,7 @@ def _write_replay(source: str, root: Path, out: Path, config: BuildConfig) -> No
 
 
 def _check_out(out: Path, root: Path, source: str) -> None:
-    inside = out.resolve().is_relative_to(root.resolve())
+    inside = is_inside(out, root)
     if inside:
         raise Rejected(
             "bad_input", f"{out} lies inside {root}, which is never written to; choose another --out"
