@@ -29,7 +29,16 @@ from .weights import lookup
 
 STAGES_VERSION = "stages/5"
 """Raised whenever a stage gives another result for the same input."""
-VERSIONS = {"avatarsync": version("avatarsync"), "stages": STAGES_VERSION, "phonemes": inventory.VERSION}
+LIBRARIES = (
+    "av", "faster-whisper", "onnxruntime", "opencc-python-reimplemented", "opencv-python-headless", "pocketsphinx",
+)  # fmt: skip
+"""Packages whose versions show in what they decode, recognise, detect and encode."""
+VERSIONS = {
+    "avatarsync": version("avatarsync"),
+    "stages": STAGES_VERSION,
+    "phonemes": inventory.VERSION,
+    **{name: version(name) for name in LIBRARIES},
+}
 """What decides a sample's bytes beside its input, its settings and the weights."""
 FACE_WEIGHTS = ("scrfd-500m", "2d106det", "w600k-mbf")
 DEPENDS = {
@@ -64,7 +73,7 @@ def settings_key(config: BuildConfig) -> str:
 @lru_cache(maxsize=8)
 def _settings_key(stages: tuple[tuple[str, Any], ...], weights: tuple[tuple[str, str], ...]) -> str:
     settings = {name: to_dict(value) for name, value in stages}
-    return _digest([settings, weights, STAGES_VERSION, inventory.VERSION])
+    return _digest([settings, weights, VERSIONS])
 
 
 def inputs_key(clip: Clip) -> str:
@@ -112,7 +121,7 @@ def store(path: Path, key: str, members: dict[str, bytes]) -> None:
 def stage_path(folder: Path, inputs: str, stage: str, config: BuildConfig) -> Path:
     """Say where the result of a kept stage lies."""
     settings = {name: to_dict(getattr(config, name)) for name in DEPENDS[stage]}
-    key = _digest([settings, STAGES_VERSION, inventory.VERSION, used_weights(config)])
+    key = _digest([settings, VERSIONS, used_weights(config)])
     return _stages(folder, inputs) / f"{stage}-{key[:32]}{CODECS[stage].suffix}"
 
 

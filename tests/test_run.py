@@ -465,6 +465,6 @@ def test_the_key_follows_weights_and_stage_versions(tmp_path: Path, monkeypatch:
     clip = Clip(id="a", source="folder", speaker="s", video=corpus(tmp_path / "raw", "a") / "a.mp4")
     before = cache.sample_key(clip, CONFIG)
     assert before == cache.sample_key(clip, CONFIG)
-    monkeypatch.setattr(cache, "STAGES_VERSION", "stages/test")
+    monkeypatch.setitem(cache.VERSIONS, "stages", "stages/test")
     cache._settings_key.cache_clear()
     assert cache.sample_key(clip, CONFIG) != before
