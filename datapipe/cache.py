@@ -23,15 +23,20 @@ from .config import BuildConfig
 from .files import hash_once, write_bytes
 from .places import delete_folder, version_of
 from .records import Clip, to_dict
-from .shards import SUMS, read_shard, write_shard
+from .shards import SUMS, open_shard, read_shard, write_shard
 from .stages import CODECS
 from .weights import lookup
 
-STAGES_VERSION = "stages/5"
+STAGES_VERSION = "stages/6"
 """Raised whenever a stage gives another result for the same input."""
 LIBRARIES = (
-    "av", "faster-whisper", "onnxruntime", "opencc-python-reimplemented", "opencv-python-headless", "pocketsphinx",
-)  # fmt: skip
+    "av",
+    "faster-whisper",
+    "onnxruntime",
+    "opencc-python-reimplemented",
+    "opencv-python-headless",
+    "pocketsphinx",
+)
 """Packages whose versions show in what they decode, recognise, detect and encode."""
 VERSIONS = {
     "avatarsync": version("avatarsync"),
@@ -111,6 +116,14 @@ def load(path: Path) -> dict[str, bytes] | None:
         return None
     sums = members.pop(SUMS, b"")
     return members if sums == _sums(members) else None
+
+
+def peek(path: Path, names: tuple[str, ...]) -> dict[str, bytes]:
+    """Read some members of a kept sample, unchecked; the others are skipped, not read."""
+    with open_shard(path) as tar:
+        picked = ((entry.name.partition(".")[2], entry) for entry in tar)
+        streams = {name: tar.extractfile(entry) for name, entry in picked if name in names}
+        return {name: stream.read() for name, stream in streams.items() if stream is not None}
 
 
 def store(path: Path, key: str, members: dict[str, bytes]) -> None:

@@ -22,13 +22,12 @@ from numpy.typing import NDArray
 from .container import Source, duration, name_of, opened, scanned_duration, video_stream
 from .files import publish, write_bytes
 from .film import FPS, read_film
-from .picture import ROUNDING
+from .picture import TO_YUV
 from .records import Probe, Rejected, Seconds
 from .sound import SAMPLE_RATE, read_sound
 
 __all__ = [
     "FPS",
-    "ROUNDING",
     "SAMPLE_RATE",
     "mux",
     "probe",
@@ -175,7 +174,7 @@ def _encode_frames(out: Any, stream: Any, frames_THW3: NDArray[np.uint8]) -> Non
 
 def _to_yuv(picture_HW3: NDArray[np.uint8]) -> Any:
     frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture_HW3), format="rgb24")
-    return frame.reformat(format="yuv420p", dst_colorspace="ITU601", interpolation=ROUNDING, threads=1)
+    return frame.reformat(format="yuv420p", dst_colorspace="ITU601", interpolation=TO_YUV, threads=1)
 
 
 def _encode_sound(out: Any, stream: Any, audio: NDArray[np.float32]) -> None:

@@ -13,7 +13,8 @@ from av.video.reformatter import Colorspace, VideoReformatter
 from numpy.typing import NDArray
 
 from ..crop import CropConfig, crop_face
-from ..media import FPS, ROUNDING, read_frames, write_video
+from ..media import FPS, read_frames, write_video
+from ..picture import TO_RGB, TO_YUV
 from .figures import Figure, Measurement
 from .footage import Footage, enlarged, likeness, plain
 from .repeat import Sizes, interleaved, ratios
@@ -82,10 +83,10 @@ def by_loop(source: Path, out: Path, matrices_T23: NDArray[np.float64], size: in
         pictures.codec_context.thread_count = 1
         to_rgb, to_yuv = VideoReformatter(), VideoReformatter()
         for frame, matrix_23 in zip(reader.decode(pictures), matrices_T23, strict=True):
-            picture = to_rgb.reformat(frame, format="rgb24", interpolation=ROUNDING, threads=1).to_ndarray()
+            picture = to_rgb.reformat(frame, format="rgb24", interpolation=TO_RGB, threads=1).to_ndarray()
             crop = av.VideoFrame.from_ndarray(_warped(picture, matrix_23, size), format="rgb24")
             yuv = to_yuv.reformat(
-                crop, format="yuv420p", dst_colorspace=Colorspace.ITU601, interpolation=ROUNDING, threads=1
+                crop, format="yuv420p", dst_colorspace=Colorspace.ITU601, interpolation=TO_YUV, threads=1
             )
             writer.mux(stream.encode(yuv))
         writer.mux(stream.encode(None))
