@@ -101,10 +101,17 @@ def write_ledger(folder: Path, rows: Sequence[Row]) -> None:
 
 
 def read_ledger(folder: Path) -> dict[str, Row]:
-    """Read the rows of the last run by clip, an unfinished one included; empty when there was none."""
+    """Read the rows of the last run by clip, an unfinished one included; empty when there was none.
+
+    Raises `Rejected("bad_input")` when a line is none of this version's.
+    """
     paths = [path for path in (folder / FILE, *_journal(folder)) if path.exists()]
     lines = [line for path in paths for line in path.read_text(encoding="utf-8").split("\n") if line]
-    rows = [from_dict(json.loads(line), Row) for line in lines]
+    try:
+        rows = [from_dict(json.loads(line), Row) for line in lines]
+    except (ValueError, ExceptionGroup) as error:
+        message = f"{folder / FILE} was damaged or written by another version; build into another folder"
+        raise Rejected("bad_input", message) from error
     return {row.clip: row for row in rows}
 
 

@@ -64,12 +64,19 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
 
 
 def read_manifest(folder: Path) -> Manifest:
-    """Read a dataset's manifest; `Rejected("bad_input")` when the build did not get to its end."""
+    """Read a dataset's manifest.
+
+    Raises `Rejected("bad_input")` when the build did not get to its end, or another version wrote it.
+    """
     path = folder / FILE
     if not path.exists():
         message = f"{folder} has no manifest: it is no dataset, or its build did not finish; build it again"
         raise Rejected("bad_input", message)
-    return from_json(path.read_text(encoding="utf-8"), Manifest)
+    try:
+        return from_json(path.read_text(encoding="utf-8"), Manifest)
+    except (ValueError, ExceptionGroup) as error:
+        message = f"{path} was damaged or written by another version; build into another folder"
+        raise Rejected("bad_input", message) from error
 
 
 def verify(folder: Path) -> tuple[str, ...]:

@@ -328,6 +328,17 @@ def test_rejects_of_a_killed_build_are_not_lost(tmp_path: Path, script: Script) 
     assert script.calls == ["stop"]
 
 
+@pytest.mark.parametrize("name", ["manifest.json", "ledger.jsonl"])
+def test_a_folder_of_another_version_is_refused_and_stays(tmp_path: Path, script: Script, name: str) -> None:
+    root, out = corpus(tmp_path / "raw", "a"), tmp_path / "out"
+    build("folder", root, out, CONFIG, RunConfig())
+    for content in ('{"created": "2026-01-01"}', "no json"):
+        (out / name).write_text(content)
+        with pytest.raises(Rejected, match="another version"):
+            build("folder", root, out, CONFIG, RunConfig())
+        assert (out / name).read_text() == content and list(out.glob("*.tar"))
+
+
 def test_two_builds_do_not_write_to_one_folder(tmp_path: Path, script: Script) -> None:
     root = corpus(tmp_path / "raw", "a")
     with only_one(tmp_path / "out"), pytest.raises(Rejected, match="another command is writing"):
