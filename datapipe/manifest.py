@@ -90,7 +90,7 @@ def verify(folder: Path) -> tuple[str, ...]:
             f"the manifest counts {manifest.num_samples} samples, its shards {sum(keys.values())}"
         )
     known = {shard.name for shard in manifest.shards}
-    strangers = sorted({path.name for path in folder.glob("*.tar")} - known)
+    strangers = sorted({path.name for path in folder.glob("[!.]*.tar")} - known)
     problems += [f"{name} is not in the manifest" for name in strangers]
     return tuple(problems)
 

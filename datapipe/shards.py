@@ -101,7 +101,7 @@ def read_samples(folder: Path, split: str | None = None) -> Iterator[StoredSampl
 
     Raises `Rejected("bad_input")` when the folder holds no shards.
     """
-    paths = sorted(folder.glob("*.tar"))
+    paths = sorted(folder.glob("[!.]*.tar"))
     if not paths:
         raise Rejected("bad_input", f"{folder} holds no shards; build them with `avatarsync data build`")
     for path in paths:
@@ -113,7 +113,7 @@ def read_samples(folder: Path, split: str | None = None) -> Iterator[StoredSampl
 
 def read_metas(folder: Path) -> Iterator[tuple[str, Sample]]:
     """Yield (shard name, record) of every sample of a dataset folder; the media are skipped, not read."""
-    for path in sorted(folder.glob("*.tar")):
+    for path in sorted(folder.glob("[!.]*.tar")):
         with open_shard(path) as tar:
             for entry in tar:
                 stream = tar.extractfile(entry) if entry.name.endswith(".meta.json") else None

@@ -79,7 +79,7 @@ def wait_until(condition: object, seconds: float = 60.0) -> None:
 
 
 def num_cached(out: Path) -> int:
-    return len(list((out / ".cache").glob("??/*.tar")))
+    return len(list((out / ".cache").glob("??/[!.]*.tar")))
 
 
 def test_a_worker_of_a_scheduler_dies_midway(raw: Path, inline: Path, tmp_path: Path) -> None:
