@@ -10,7 +10,7 @@ import cattrs
 import cv2
 import numpy as np
 
-from datapipe.records import Rejected, Sample, from_dict, from_json
+from datapipe.records import Rejected, Sample, from_dict, read_record
 
 from .features import Footage, Store, open_footage
 from .metrics import Pair
@@ -36,15 +36,8 @@ def _case(video: Path) -> Case:
         key=video.stem,
         video=video,
         picture=picture if picture.exists() else None,
-        sample=_sample(meta) if meta.exists() else None,
+        sample=read_record(meta, Sample, "export the cases again") if meta.exists() else None,
     )
-
-
-def _sample(path: Path) -> Sample:
-    try:
-        return from_json(path.read_text(encoding="utf-8"), Sample)
-    except (ValueError, cattrs.BaseValidationError) as error:
-        raise Rejected("bad_input", f"{path.name} is no sample record; export the cases again") from error
 
 
 def parse_system(text: str) -> System:

@@ -14,7 +14,7 @@ from typing import Any
 from .files import write_text
 from .fingerprint import near_duplicates
 from .people import SAME_FACE, gather_people, joined, label_of, same_faces
-from .records import from_json, to_json
+from .records import read_record, to_json
 from .splits import normalise_text
 
 FILE = "leakage.json"
@@ -119,7 +119,7 @@ def write_leakage(folder: Path, rows: Sequence[Row]) -> Leakage:
 def leakage_sentence(folder: Path) -> str:
     """Say what the splits of a dataset folder share; empty when it was not measured."""
     path = folder / FILE
-    return from_json(path.read_text(encoding="utf-8"), Leakage).sentence() if path.exists() else ""
+    return read_record(path, Leakage, "split the dataset again").sentence() if path.exists() else ""
 
 
 def _part(shared: Shared, name: str) -> str:

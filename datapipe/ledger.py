@@ -110,7 +110,7 @@ def read_ledger(folder: Path) -> dict[str, Row]:
     try:
         rows = [from_dict(json.loads(line), Row) for line in lines]
     except (ValueError, ExceptionGroup) as error:
-        message = f"{folder / FILE} was damaged or written by another version; build into another folder"
+        message = f"{folder / FILE} is no ledger of this version; build into another folder"
         raise Rejected("bad_input", message) from error
     return {row.clip: row for row in rows}
 

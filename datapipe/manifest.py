@@ -12,7 +12,7 @@ from .cache import VERSIONS, used_weights
 from .config import BuildConfig
 from .files import sha256_of, write_text
 from .ledger import Counts
-from .records import SCHEMA, Manifest, Rejected, Sample, Shard, from_json, to_dict, to_json
+from .records import SCHEMA, Manifest, Rejected, Sample, Shard, from_json, read_record, to_dict, to_json
 from .shards import MEMBERS, escape_key, read_shard
 
 FILE = "manifest.json"
@@ -72,11 +72,7 @@ def read_manifest(folder: Path) -> Manifest:
     if not path.exists():
         message = f"{folder} has no manifest: it is no dataset, or its build did not finish; build it again"
         raise Rejected("bad_input", message)
-    try:
-        return from_json(path.read_text(encoding="utf-8"), Manifest)
-    except (ValueError, ExceptionGroup) as error:
-        message = f"{path} was damaged or written by another version; build into another folder"
-        raise Rejected("bad_input", message) from error
+    return read_record(path, Manifest, "build into another folder")
 
 
 def verify(folder: Path) -> tuple[str, ...]:

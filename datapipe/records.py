@@ -300,3 +300,15 @@ def to_json(record: Any) -> str:
 def from_json(text: str, kind: type[RecordT]) -> RecordT:
     """Parse what `to_json` wrote."""
     return from_dict(json.loads(text), kind)
+
+
+def read_record(path: Path, kind: type[RecordT], hint: str) -> RecordT:
+    """Read a record from a JSON file.
+
+    Raises `Rejected("bad_input")` when the file is none; `hint` says what to do then.
+    """
+    try:
+        return from_json(path.read_text(encoding="utf-8"), kind)
+    except (ValueError, TypeError, AttributeError, ExceptionGroup) as error:
+        message = f"{path} is no {kind.__name__} record of this version; {hint}"
+        raise Rejected("bad_input", message) from error

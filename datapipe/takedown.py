@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 
 from .files import write_text
-from .records import Clip, from_json, to_json
+from .records import Clip, read_record, to_json
 
 FILE = "takedown.json"
 
@@ -46,7 +46,7 @@ class Takedown:
 def read_takedown(folder: Path) -> Takedown:
     """Read what was asked of a dataset so far; nothing when there is no file."""
     path = folder / FILE
-    return from_json(path.read_text(encoding="utf-8"), Takedown) if path.exists() else Takedown()
+    return read_record(path, Takedown, "mend it, for it keeps people out") if path.exists() else Takedown()
 
 
 def write_takedown(folder: Path, takedown: Takedown) -> None:

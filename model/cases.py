@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from datapipe.console import say, track
 from datapipe.files import write_text
 from datapipe.media import SAMPLE_RATE, read_audio, write_video
-from datapipe.records import Rejected, Sample, from_json
+from datapipe.records import Rejected, Sample, read_record
 
 from .avatar import load_avatar
 from .baselines import hold_still, make_shelves, retrieve
@@ -87,7 +87,7 @@ def make_cases(system: str, cases: Path, out: Path, run: Path | None, data: Sequ
 
 
 def _make_case(system: System, path: Path, out: Path) -> Timing:
-    sample = from_json(path.read_text(encoding="utf-8"), Sample)
+    sample = read_record(path, Sample, "export the cases again")
     began = time.perf_counter()
     case = Case(
         key=path.stem,

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from datapipe.faces import mouth_box
 from datapipe.media import read_frames
-from datapipe.records import Manifest, Rejected, from_json
+from datapipe.records import Manifest, Rejected, read_record
 from datapipe.shards import StoredSample, read_samples
 
 MIN_KEYFRAMES = 2
@@ -91,6 +91,6 @@ def identity_of(folders: Sequence[Path]) -> str:
             raise Rejected(
                 "bad_input", f"{folder} has no manifest.json; build it with `avatarsync data build`"
             )
-        manifest = from_json(path.read_text(encoding="utf-8"), Manifest)
+        manifest = read_record(path, Manifest, "build it again")
         digest.update("".join(shard.sha256 for shard in manifest.shards).encode())
     return digest.hexdigest()

@@ -334,7 +334,7 @@ def test_a_folder_of_another_version_is_refused_and_stays(tmp_path: Path, script
     build("folder", root, out, CONFIG, RunConfig())
     for content in ('{"created": "2026-01-01"}', "no json"):
         (out / name).write_text(content)
-        with pytest.raises(Rejected, match="another version"):
+        with pytest.raises(Rejected, match="of this version; build into another"):
             build("folder", root, out, CONFIG, RunConfig())
         assert (out / name).read_text() == content and list(out.glob("*.tar"))
 
