@@ -19,7 +19,7 @@ test: .venv/.dev ## the fast tests
 test-slow: .venv/.dev ## the tests that take minutes
 	$(BIN)/python -m pytest -m slow
 
-bench-datapipe: .venv/.bench ## measure how fast a build is, into reports/performance (under fifteen minutes)
+bench-datapipe: .venv/.bench ## measure how fast a build is, into reports/performance (about twenty minutes)
 	$(BIN)/python -m datapipe.performance --out reports/performance
 
 check: .venv/.dev ## ruff, mypy --strict, import-linter

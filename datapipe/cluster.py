@@ -113,9 +113,12 @@ def _submit(client: Any, function: Callable[..., list[Any]], batch: Sequence[Any
 
 
 def _batches(tasks: Sequence[TaskT], workers: int, largest: int) -> Iterator[list[TaskT]]:
-    """Cut the tasks into batches, small enough that all workers have something to do until the end."""
-    size = max(1, min(largest, len(tasks) // (workers * 2 * PER_WORKER)))
-    return (list(tasks[first : first + size]) for first in range(0, len(tasks), size))
+    """Cut the tasks into batches that get smaller, so that all workers have something to do until the end."""
+    first = 0
+    while first < len(tasks):
+        size = max(1, min(largest, (len(tasks) - first) // (workers * 2 * PER_WORKER)))
+        yield list(tasks[first : first + size])
+        first += size
 
 
 def _shared_out(

@@ -20,7 +20,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from datapipe import __main__ as data
-from datapipe import cache, files, publish, task
+from datapipe import cache, cluster, files, publish, task
 from datapipe.cell import Cell
 from datapipe.cluster import DaskConfig, run_on_dask
 from datapipe.config import BuildConfig
@@ -464,6 +464,15 @@ def test_a_worker_that_dies_costs_its_task_and_no_other(tmp_path: Path) -> None:
     assert [outcomes[each] for each in "abc"] == ["A", "B", "C"]
     assert isinstance(outcomes["raise"], ValueError) and isinstance(outcomes["kill"], BaseException)
     assert leftovers(tmp_path) == []
+
+
+@given(st.integers(0, 500), st.integers(1, 40), st.integers(1, 64))
+def test_batches_hold_every_task_once_and_end_small(num_tasks: int, workers: int, largest: int) -> None:
+    batches = list(cluster._batches(range(num_tasks), workers, largest))
+    assert [task for batch in batches for task in batch] == list(range(num_tasks))
+    sizes = [len(batch) for batch in batches]
+    assert sizes == sorted(sizes, reverse=True) and max(sizes, default=1) <= largest
+    assert set(sizes[-workers:]) <= {1}
 
 
 def test_an_unreachable_or_unknown_cluster_is_wrong_use(tmp_path: Path) -> None:
