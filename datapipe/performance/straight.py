@@ -23,12 +23,12 @@ METHOD = (
     "One clip at 25 fps with given landmarks: `read_frames`, `crop_face`, `write_video`, against one "
     "function that decodes, converts, warps and encodes frame by frame with PyAV and OpenCV: the same "
     "conversion flags, matrices, interpolation and x264 settings, one decoding and one encoding thread "
-    "each. The two videos must be alike to 45 dB. Clips: the public-domain address at 320 x 240, and the "
+    "each. The two videos must be alike to 40 dB. Clips: the public-domain address at 320 x 240, and the "
     "same enlarged to 1280 x 720."
 )
 EXPECTED = "1.02 to 1.15"
-SAME = 45.0
-"""PSNR in dB above which two videos are one."""
+SAME = 40.0
+"""PSNR in dB above which two videos are one: x264 chooses otherwise when one pixel in ten thousand is a level off."""
 
 
 def measure_straight(sizes: Sizes, folder: Path) -> Measurement:
