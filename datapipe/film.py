@@ -28,6 +28,7 @@ from .container import (
     seek,
     video_stream,
 )
+from .memory import frames_like
 from .picture import MAX_BYTES, Look, convert, look_of
 from .records import Rejected, Seconds
 
@@ -149,7 +150,7 @@ class _Roll:
             if shot.time > span.start + MISSING_TOLERANCE:
                 raise self._truncated(f"has no picture between {span.start:.2f} s and {shot.time:.2f} s")
             self._look = look_of(shot.frame, span.aspect, span.num_frames, span.max_bytes, span.name)
-            self._frames = np.empty((span.num_frames, *self._look.shape), np.uint8)
+            self._frames = frames_like((span.num_frames, *self._look.shape))
         self._shown, self._is_converted = shot.frame, False
         self._good_at, self._is_spoiled = shot.time, False
 

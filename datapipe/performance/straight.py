@@ -28,7 +28,7 @@ METHOD = (
 )
 EXPECTED = "1.02 to 1.15"
 SAME = 40.0
-"""PSNR in dB above which two videos are one: x264 chooses otherwise when one pixel in ten thousand is a level off."""
+"""PSNR in dB above which two videos are one: a pixel that is one level off makes x264 choose otherwise."""
 
 
 def measure_straight(sizes: Sizes, folder: Path) -> Measurement:
