@@ -93,16 +93,9 @@ def build(source: str, root: Path, out: Path, config: BuildConfig, run: RunConfi
         known = read_ledger(out)
         check_retry(run.retry, known)
         found = _listed(source, root, out, config, run, known)
-        shelf = Shelf.of(out, _folder(out, run))
-        tasks = [_task(each, out, config, run, known) for each in found if isinstance(each, Clip)]
-        standing = [row for task in tasks if (row := _standing(task, shelf)) is not None]
-        kept = {row.clip for row in standing}
-        todo = [task for task in tasks if task.clip.id not in kept]
         _write_replay(source, root, out, config)
-        rows = [rejection(each.id, each.reason, each.message) for each in found if isinstance(each, Unusable)]
-        rows += standing
-        results = track(_results(todo, run), f"building {source}", total=len(todo))
-        rows += journalled(out, results)
+        shelf = Shelf.of(out, _folder(out, run))
+        rows = _worked(found, known, shelf, config, run)
         counts = count(rows, len(found))
         manifest = publish(shelf, source, config, rows, [each.id for each in found], run.per_shard)
     troubles = tuple(row for row in rows if row.status != "done")
@@ -190,6 +183,20 @@ def _task(clip: Clip, out: Path, config: BuildConfig, run: RunConfig, known: Map
         before=before,
         stands=before is not None and before.status != "done" and not wants_retry(before, run.retry),
     )
+
+
+def _worked(
+    found: Sequence[Found], known: Mapping[str, Row], shelf: Shelf, config: BuildConfig, run: RunConfig
+) -> list[Row]:
+    """Give every clip its outcome: an earlier one that stands, or a new one."""
+    out = shelf.out
+    tasks = [_task(each, out, config, run, known) for each in found if isinstance(each, Clip)]
+    standing = [row for task in tasks if (row := _standing(task, shelf)) is not None]
+    kept = {row.clip for row in standing}
+    todo = [task for task in tasks if task.clip.id not in kept]
+    results = track(_results(todo, run), f"building {out.name}", total=len(todo))
+    rejected = [rejection(each.id, each.reason, each.message) for each in found if isinstance(each, Unusable)]
+    return [*rejected, *standing, *journalled(out, results)]
 
 
 def _standing(task: Task, shelf: Shelf) -> Row | None:
