@@ -28,7 +28,7 @@ def render(performance: Performance) -> str:
     """Draw everything: the bars on top, then each measurement, then the machine."""
     parts = [HEAD + (TRIAL if performance.quick else ""), _bars(performance)]
     parts += [_section(each) for each in performance.measurements]
-    machine = [f"| {name} | {value} |" for name, value in performance.machine.items()]
+    machine = [f"| {name} | {value} |" for name, value in sorted(performance.machine.items())]
     parts.append("\n".join(["## Machine", "", "| | |", "|---|---|", *machine]))
     return "\n\n".join(part.strip("\n") for part in parts) + "\n"
 
