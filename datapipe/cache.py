@@ -21,7 +21,7 @@ from . import phonemes as inventory
 from . import transcribe
 from .config import BuildConfig
 from .files import hash_once, write_bytes
-from .places import delete_folder, version_of
+from .places import delete_folder, is_plain_file, version_of
 from .records import Clip, to_dict
 from .shards import SUMS, open_shard, read_shard, write_shard
 from .stages import CODECS
@@ -177,7 +177,11 @@ def _sums(members: dict[str, bytes]) -> bytes:
 
 
 def _content(path: Path | None) -> list[str]:
-    return [path.name, hash_once(path)] if path is not None and path.is_file() else []
+    try:
+        there = path is not None and is_plain_file(path)
+    except (OSError, ValueError):
+        there = False
+    return [path.name, hash_once(path)] if path is not None and there else []
 
 
 def _state(path: Path | None) -> list[str]:

@@ -8,7 +8,6 @@ first sound that can be decoded.
 from __future__ import annotations
 
 import io
-import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,7 +17,7 @@ import av
 import av.error
 import av.stream
 
-from .places import local_file
+from .places import is_plain_file, local_file
 from .records import Rejected, Seconds, printable
 
 FORMATS = (
@@ -42,14 +41,15 @@ def name_of(source: Source) -> str:
 def check_file(path: Path) -> None:
     """Refuse what is no plain file before anything is opened: reading a pipe would wait for ever.
 
-    Raises `Rejected`: missing_file (absent, out of reach, a link that leads nowhere), not_a_video.
+    Raises `Rejected`: missing_file (absent, out of reach, a link that leads nowhere), not_a_video,
+    unreachable.
     """
     try:
-        kind = path.stat().st_mode
+        plain = is_plain_file(path)
     except (OSError, ValueError) as error:
         why = (getattr(error, "strerror", None) or "no such name").lower()
         raise Rejected("missing_file", f"{name_of(path)} is not there ({why}); check the path") from error
-    if not stat.S_ISREG(kind):
+    if not plain:
         raise Rejected("not_a_video", f"{name_of(path)} is a folder or a device, not a file; take it away")
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import re
 import shutil
+import stat
 import tempfile
 from collections import OrderedDict
 from collections.abc import Iterator
@@ -136,6 +137,18 @@ def list_files(root: Path, below: str = "") -> list[str]:
         names = remote.fs.find(remote.path)
     start = cast("UPath", root).path.rstrip("/") + "/"
     return sorted(name.removeprefix(start) for name in map(str, names) if not name.endswith("/"))
+
+
+def is_plain_file(path: Path) -> bool:
+    """Tell whether something can be read whole: not a folder, a pipe or a device.
+
+    Raises `OSError` or `ValueError` when nothing of the name is there, `Rejected("unreachable")` when a store
+    does not tell.
+    """
+    if not is_remote(path):
+        return stat.S_ISREG(path.stat().st_mode)
+    with asking(path):
+        return stat.S_ISREG(path.stat().st_mode)
 
 
 @contextmanager

@@ -31,7 +31,7 @@ from .records import Clip, Manifest, Rejected, Seconds, from_dict, printable, to
 from .sources import Found, Unusable, find_clips
 from .splits import recorded
 from .takedown import lift_takedown, read_takedown
-from .task import Task, complete_batch, failure, rejection, run_batch, run_task
+from .task import Task, complete_batch, end_cell, failure, rejection, run_batch, run_task
 
 REPLAY = "build.json"
 """What was built with which settings; `--config` takes it."""
@@ -228,7 +228,10 @@ def _results(tasks: Sequence[Task], run: RunConfig) -> Iterator[Row]:
     if not tasks:
         return
     if run.cluster == "inline":
-        yield from map(run_task, tasks)
+        try:
+            yield from map(run_task, tasks)
+        finally:
+            end_cell()
         return
     # a task looks after its own time limit; the cluster only notices workers that never answer
     stall = 2 * run.timeout * run.batch + 60.0

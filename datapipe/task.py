@@ -75,6 +75,11 @@ def run_task(task: Task) -> Row:
     return from_dict(answer, Row)
 
 
+def end_cell() -> None:
+    """End this process's child, with the networks that it holds; the next clip starts another."""
+    _cell().close()
+
+
 def answer(message: Message) -> Message:
     """Do in the child what `run_task` asks for."""
     result: Message = to_dict(make_sample(from_dict(message, Task)))

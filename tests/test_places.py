@@ -23,10 +23,14 @@ from hypothesis import strategies as st
 from small import dataset, sample
 
 from datapipe import __main__ as data
-from datapipe import files, media, places, shards
-from datapipe.ledger import read_ledger
+from datapipe import files, media, places, shards, task
+from datapipe import run as run_module
+from datapipe.config import BuildConfig
+from datapipe.ledger import Row, read_ledger
+from datapipe.media import probe
 from datapipe.places import is_inside, is_remote, local_file, place, version_of
 from datapipe.records import Clip, Rejected, from_json, to_json
+from datapipe.run import RunConfig, build
 from datapipe.sources import SourceConfig, find_clips
 from datapipe.sources.walk import walk
 from datapipe.weights import resolve
@@ -114,6 +118,31 @@ def test_what_is_written_to_a_store_is_there_and_nothing_else(store: Path, tmp_p
     assert (store / "deep" / "a.txt").read_text(encoding="utf-8") == "晚上好"
     assert names(store) == {"deep/a.txt"} and list(tmp_path.iterdir()) == []
     assert files.sha256_of(store / "deep" / "a.txt") == files.hash_once(store / "deep" / "a.txt")
+
+
+def test_a_store_that_holds_a_clip_back_is_a_reason_and_is_tried_again(
+    store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (store / "a.mp4").write_bytes(b"no video, but there")
+    info = MemoryFileSystem.info
+
+    def refused(self: Any, *words: Any, **options: Any) -> Any:
+        raise PermissionError(f"signed {SECRET}")
+
+    def build_it() -> Row:
+        run = RunConfig(isolate=False)
+        build("folder", store, tmp_path / "out", BuildConfig(), run)
+        (row,) = read_ledger(tmp_path / "out").values()
+        return row
+
+    monkeypatch.setattr(task, "flow", lambda clip, *_: probe(clip.video))
+    clip = Clip(id="a", source="folder", speaker="a", video=store / "a.mp4")
+    monkeypatch.setattr(run_module, "find_clips", lambda *_: [clip])
+    monkeypatch.setattr(MemoryFileSystem, "info", refused)
+    row = build_it()
+    assert row.reason == "unreachable" and row.key == "" and SECRET not in row.message
+    monkeypatch.setattr(MemoryFileSystem, "info", info)
+    assert build_it().reason == "not_a_video"
 
 
 @pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
