@@ -18,7 +18,6 @@ from datapipe.performance.catalogue import measure_catalogue
 from datapipe.performance.chain import measure_chain
 from datapipe.performance.cmlr_ids import SPEAKERS, clip_ids, write_corpus
 from datapipe.performance.figures import (
-    FILE,
     Figure,
     Line,
     Measurement,
