@@ -91,5 +91,7 @@ def only_one(folder: Path) -> Iterator[None]:
         except BlockingIOError as error:
             message = f"another command is writing to {folder}; wait for it, or choose another folder"
             raise Rejected("bad_input", message) from error
+        except OSError:
+            pass  # some network file systems have no locks: there, as in a store, the user takes care
         sweep(folder)
         yield

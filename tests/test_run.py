@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import shlex
 import sys
 import threading
@@ -243,3 +244,14 @@ def test_the_key_follows_weights_and_stage_versions(tmp_path: Path, monkeypatch:
     monkeypatch.setitem(cache.VERSIONS, "stages", "stages/test")
     cache._settings_key.cache_clear()
     assert cache.sample_key(clip, CONFIG) != before
+
+
+def test_a_file_system_without_locks_is_built_on(
+    tmp_path: Path, script: Script, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("fcntl.flock", refuse)
+    root = corpus(tmp_path / "raw", "a")
+    assert build("folder", root, tmp_path / "out", CONFIG, RunConfig()).counts.done == 1
