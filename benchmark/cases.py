@@ -1,4 +1,4 @@
-"""Find the held-out clips and each system's videos, and bring a pair to the same length and size."""
+"""Find the held-out clips, and each system's videos."""
 
 from __future__ import annotations
 
@@ -7,17 +7,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import cattrs
-import cv2
-import numpy as np
 
 from datapipe.records import Rejected, Sample, from_dict, read_record
 
-from .features import Footage, Store, open_footage
-from .metrics import Pair
 from .records import GROUND_TRUTH, Case, System, Timing
-
-FRAMES_TO_TRIM = 1
-"""A video that is longer or shorter by this much is trimmed; by more, it is a failure."""
 
 
 def find_cases(folder: Path) -> tuple[Case, ...]:
@@ -27,7 +20,18 @@ def find_cases(folder: Path) -> tuple[Case, ...]:
     cases = tuple(_case(video) for video in sorted(folder.glob("*.mp4")) if not video.name.startswith("."))
     if not cases:
         raise Rejected("bad_input", f"{folder} holds no .mp4; export cases first (`avatarsync data export`)")
-    return cases
+    return tuple(replace(case, other=_other(case, cases)) for case in cases)
+
+
+def _other(case: Case, cases: tuple[Case, ...]) -> Path | None:
+    """The next clip of another speaker, round the list; of another clip where no speakers are known."""
+    at = next(number for number, each in enumerate(cases) if each.key == case.key)
+    following = (*cases[at + 1 :], *cases[:at])
+    return next((each.video for each in following if _differs(case.sample, each.sample)), None)
+
+
+def _differs(one: Sample | None, other: Sample | None) -> bool:
+    return one is None or other is None or one.speaker != other.speaker
 
 
 def _case(video: Path) -> Case:
@@ -77,40 +81,3 @@ def _with_record(system: System, path: Path) -> System:
         )
     except (ValueError, TypeError, AttributeError, cattrs.BaseValidationError) as error:
         raise Rejected("bad_input", f"{path} is not a timing record; see docs/adding-a-method.md") from error
-
-
-def pair_up(case: Case, truth: Footage, system: System | None, store: Store) -> tuple[Pair, str]:
-    """Open a system's video beside its ground truth; the sentence says what was done to make them comparable.
-
-    `system` None is the ground truth against itself. Raises `Rejected`: missing_file, bad_input for another
-    length, and what decoding raises.
-    """
-    if system is None:
-        return Pair(case.key, truth, truth), ""
-    path = system.folder / f"{case.key}.mp4"
-    if not path.is_file():
-        why = f": {system.failures[case.key]}" if case.key in system.failures else ""
-        raise Rejected("missing_file", f"{case.key}: {system.name} has no video for it{why}")
-    generated, note = align(case.key, truth, open_footage(path, store))
-    if len(generated.frames) < len(truth.frames):
-        truth = Footage(truth.sha256, truth.frames[: len(generated.frames)], store)
-    return Pair(case.key, truth, generated, system.timings.get(case.key)), note
-
-
-def align(key: str, truth: Footage, generated: Footage) -> tuple[Footage, str]:
-    """Bring a video to the length (by at most one frame) and the size of its ground truth."""
-    num_true, num_made = len(truth.frames), len(generated.frames)
-    if abs(num_true - num_made) > FRAMES_TO_TRIM:
-        raise Rejected(
-            "bad_input", f"{key}: {num_made} frames at 25 fps, the truth has {num_true}; make them equal"
-        )
-    notes = [f"trimmed from {max(num_made, num_true)} to {min(num_made, num_true)} frames"] * (
-        num_true != num_made
-    )
-    frames, (height, width) = generated.frames[:num_true], truth.frames.shape[1:3]
-    if frames.shape[1:3] != (height, width):
-        notes.append(f"resized from {frames.shape[2]}x{frames.shape[1]} to {width}x{height}, bicubic")
-        frames = np.stack(
-            [cv2.resize(frame, (width, height), interpolation=cv2.INTER_CUBIC) for frame in frames]
-        )
-    return Footage(generated.sha256, frames, generated.store), "; ".join(notes)

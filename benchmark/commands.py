@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-import difflib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 from datapipe.console import DONE, DONE_WITH_REJECTS, FAILED, emit, say
 from datapipe.files import write_text
-from datapipe.records import Rejected, Seconds
+from datapipe.machine import usable_cores
+from datapipe.records import Seconds
 from datapipe.weights import cache_dir
 
 from . import leaderboard
+from .alignment import Alignment
 from .cases import find_cases, parse_systems
+from .controls import CONTROLS
+from .evaluate import EvaluateConfig, evaluate
 from .headlines import headlines
 from .latency import LatencyConfig, time_command, timing_record
-from .metrics import PRESETS, Metric, metrics_for
-from .records import Run
+from .metrics import MetricConfig, metrics_for
+from .records import FailurePolicy, Run
 from .runs import check_free, read_run, read_runs, write_run
 from .selftest import Outcome, conformant, run_vectors
 
@@ -37,13 +40,22 @@ class RunCommand:
     out: Path
     """The run's JSON file; runs are append-only."""
     metrics: tuple[str, ...] = ("all",)
-    """Names of metrics, or all."""
+    """Names of metrics, or all; `psnr` is `video/psnr`, `keyframe/psnr` its teacher-forced twin."""
     preset: Literal["quick", "full"] = "quick"
     """full looks at every frame; quick at every n-th for the costly networks."""
+    controls: Literal["all", "none"] = "all"
+    """Rows made from the ground truth (a copy, shifted sound, a frozen frame, another speaker) that show that
+    the metrics work."""
+    alignment: Alignment = field(default_factory=Alignment)
+    """What is done with a video that does not fit its ground truth."""
+    on_failure: FailurePolicy = "exclude"
+    """What stands for a failed clip: nothing (and the row ranks last), any row's worst value, the truth's."""
     cache: Path | None = None
     """Folder for features, kept between runs by content (default: the user's cache)."""
-    workers: int | None = None
-    """Clips measured at a time (default: the cores)."""
+    cluster: str = "inline"
+    """inline for threads, local for processes, or the address of a Dask scheduler (tcp://HOST:PORT)."""
+    workers: int = field(default_factory=usable_cores)
+    """Clips measured at a time."""
     replace: bool = False
     """Write over an existing run."""
 
@@ -51,10 +63,17 @@ class RunCommand:
         """Evaluate; exit code 3 when a video is missing or unusable."""
         check_free(self.out, self.replace)
         cases, systems = find_cases(self.reference), parse_systems(self.system)
-        chosen = choose(self.metrics, self.preset)
-        from .evaluate import evaluate
-
-        result = evaluate(cases, systems, chosen, self.cache or feature_cache(), self.workers)
+        config = EvaluateConfig(
+            metrics=MetricConfig(names=self.metrics, preset=self.preset),
+            alignment=self.alignment,
+            controls=tuple(CONTROLS) if self.controls == "all" else (),
+            on_failure=self.on_failure,
+            cluster=self.cluster,
+            workers=self.workers,
+        )
+        metrics_for(config.metrics)
+        journal = self.out.with_suffix(".journal.jsonl")
+        result = evaluate(cases, systems, config, self.cache or feature_cache(), journal)
         write_run(self.out, result, self.replace)
         emit(leaderboard.markdown([result]).rstrip("\n"))
         return _say_failures(result)
@@ -65,25 +84,12 @@ def feature_cache() -> Path:
     return cache_dir().parent / "features"
 
 
-def choose(names: tuple[str, ...], preset: str) -> dict[str, Metric]:
-    """Look metrics up by name; `all` is every one, an unknown name suggests the nearest."""
-    known = metrics_for(PRESETS[preset])
-    wanted = [name for each in names for name in each.split(",") if name]
-    if "all" in wanted:
-        return known
-    for name in wanted:
-        if name not in known:
-            near = difflib.get_close_matches(name, known, n=3) or list(known)
-            raise Rejected("bad_input", f"unknown metric `{name}`; did you mean {', '.join(near)}?")
-    return {name: known[name] for name in wanted}
-
-
 def _say_failures(result: Run) -> int:
     for score in result.systems[0].scores:
         if score.not_measured and not score.not_measured.startswith("not applicable"):
             say(f"{score.metric}: not measured: {score.not_measured}")
     num_failed = 0
-    for system in result.systems:
+    for system in (row for row in result.systems if row.kind != "control"):
         each = [item for score in system.scores for item in score.failures.items()]
         lost = {key: why for key, why in each if key not in system.videos}
         for why in lost.values():

@@ -1,79 +1,65 @@
 """READ FIRST: cases and systems in, one `Run` out.
 
-Each case is one job: its ground truth is decoded once, each system's video is laid beside it and every metric
-measures the pair. States add up in any order. What cannot be measured is a counted failure, never a number.
+A job is one case: its ground truth is decoded once, each row's video is laid beside it and every metric
+measures the pair. Jobs travel in blocks; what networks see is extracted in batches shared by a block. States
+add up in any order. What cannot be measured is a counted failure, never a number.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from datapipe.console import track
-from datapipe.files import sha256_of
 from datapipe.machine import usable_cores
-from datapipe.records import Rejected
 
-from .cases import pair_up
-from .features import Store, open_footage
-from .machine import use_one_thread
-from .metrics import Metric
-from .records import GROUND_TRUTH, Case, Run, System
-from .scoring import failed_states, make_run, measure, unmeasured
+from .alignment import Alignment
+from .controls import CONTROLS
+from .journal import Journal
+from .measure import CaseResult, Job, measure_block
+from .metrics import MetricConfig, metrics_for
+from .records import Case, FailurePolicy, Run, System
+from .scoring import make_run, unmeasured
+from .workers import spread
 
 
-@dataclass(frozen=True, slots=True)
-class CaseResult:
-    """What one case adds: a state per row and metric, and each row's video hash and note."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvaluateConfig:
+    """What is measured, and how; everything here that a score depends on is part of its protocol."""
 
-    key: str
-    truth: str
-    states: dict[tuple[str, str], Any] = field(default_factory=dict)
-    videos: dict[str, str] = field(default_factory=dict)
-    notes: dict[str, str] = field(default_factory=dict)
+    metrics: MetricConfig = field(default_factory=MetricConfig)
+    alignment: Alignment = field(default_factory=Alignment)
+    controls: tuple[str, ...] = tuple(CONTROLS)
+    """Control rows, by name; see `controls.py`."""
+    on_failure: FailurePolicy = "exclude"
+    cluster: str = "inline"
+    """`inline` for threads of this process, `local` for processes, or the address of a Dask scheduler."""
+    workers: int = field(default_factory=usable_cores)
+    """Clips that are measured at a time."""
 
 
 def evaluate(
     cases: Sequence[Case],
     systems: Sequence[System],
-    metrics: dict[str, Metric],
+    config: EvaluateConfig = EvaluateConfig(),
     cache: Path | None = None,
-    workers: int | None = None,
+    journal: Path | None = None,
 ) -> Run:
-    """Score every system on every case; ground truth is the first row."""
-    store = Store(cache)
+    """Score every system and control on every case; the ground truth is the first row.
+
+    `cache` keeps what networks saw, by content; `journal` keeps finished cases, so that a killed run goes on.
+    """
+    metrics = metrics_for(config.metrics)
     missing = unmeasured(metrics)
-    present = [metric for name, metric in metrics.items() if name not in missing]
-    with ThreadPoolExecutor(workers or usable_cores(), initializer=use_one_thread) as pool:
-        jobs = [pool.submit(_measure_case, case, systems, present, store) for case in cases]
-        try:
-            results = [job.result() for job in track(as_completed(jobs), "scoring clips", len(jobs))]
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
-    return make_run(results, systems, metrics, missing, dict(store.seconds))
+    jobs = [Job(case, tuple(systems), config, tuple(missing), cache) for case in cases]
+    with Journal.open(journal, jobs) as kept:
+        results = [*kept.results, *_measured(kept.remaining(jobs), config, kept)]
+        return make_run(results, systems, config, metrics, missing)
 
 
-def _measure_case(
-    case: Case, systems: Sequence[System], metrics: Sequence[Metric], store: Store
-) -> CaseResult:
-    result = CaseResult(case.key, sha256_of(case.video))
-    try:
-        truth = open_footage(case.video, store)
-    except Rejected as rejected:
-        names = (GROUND_TRUTH, *(system.name for system in systems))
-        result.states.update(failed_states(names, metrics, case.key, rejected.message))
-        return result
-    for system in (None, *systems):
-        name = system.name if system else GROUND_TRUTH
-        try:
-            pair, note = pair_up(case, truth, system, store)
-        except Rejected as rejected:
-            result.states.update(failed_states([name], metrics, case.key, rejected.message))
-            continue
-        result.videos[name] = pair.generated.sha256
-        result.notes.update({name: note} if note else {})
-        result.states.update({(name, metric.name): measure(metric, pair, store) for metric in metrics})
-    return result
+def _measured(jobs: Sequence[Job], config: EvaluateConfig, journal: Journal) -> Iterator[CaseResult]:
+    results = spread(measure_block, jobs, config.cluster, config.workers)
+    for result in track(results, "scoring clips", len(jobs)):
+        journal.append(result)
+        yield result

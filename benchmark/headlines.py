@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .records import GROUND_TRUTH, Run, Score
+from .records import Run, Score
 
 MOUTH_GAIN_DB = 3.0
 """Least gain in mouth PSNR over the static picture."""
@@ -49,7 +49,7 @@ class Headline:
 
 def subject_and_baseline(run: Run) -> tuple[str, str | None]:
     """The system in question (avatarsync, else the first) and the static picture, when the run has it."""
-    names = [system.name for system in run.systems if system.name != GROUND_TRUTH]
+    names = [system.name for system in run.systems if system.kind == "system"]
     baseline = next((name for name in names if name.lower() == "static"), None)
     others = [name for name in names if name != baseline] or names
     return next((name for name in others if name.lower() == "avatarsync"), others[0]), baseline
@@ -58,7 +58,7 @@ def subject_and_baseline(run: Run) -> tuple[str, str | None]:
 def headlines(run: Run) -> tuple[Headline, ...]:
     """Gain over the static picture, and correlation of the mouth's opening."""
     subject, baseline = subject_and_baseline(run)
-    score = _score(run, subject, "mouth_opening_r")
+    score = _score(run, subject, "video/mouth_opening_r")
     opening = Headline(
         title=f"{subject}: mouth opening r",
         value=score.value if score else None,
@@ -72,7 +72,7 @@ def headlines(run: Run) -> tuple[Headline, ...]:
 
 
 def _gain(run: Run, subject: str, baseline: str) -> Headline:
-    wanted = ("mouth_psnr", subject, baseline)
+    wanted = ("video/mouth_psnr", subject, baseline)
     gain = next((d for d in run.differences if (d.metric, d.system, d.baseline) == wanted), None)
     return Headline(
         title=f"{subject} minus {baseline} picture: mouth PSNR",

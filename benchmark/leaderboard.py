@@ -11,7 +11,7 @@ import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from .records import GROUND_TRUTH, MetricInfo, Run, Score
+from .records import MetricInfo, RowKind, Run, Score
 
 ARROWS = {"higher": "↑", "lower": "↓", "target": "→"}
 NOT_MEASURED = "not measured"
@@ -26,6 +26,8 @@ class Table:
     columns: tuple[MetricInfo, ...]
     rows: tuple[tuple[str, dict[str, Score]], ...]
     """Name of the system and its scores by column id."""
+    kinds: dict[str, RowKind]
+    """Name of the row to what it is; only systems are ranked."""
     ranks: dict[str, dict[str, int]]
     """Column id to system to rank, 1 is best; ties share the better rank."""
 
@@ -46,16 +48,21 @@ def tables(runs: Sequence[Run]) -> tuple[Table, ...]:
 def _table(reference_hash: str, runs: Sequence[Run]) -> Table:
     columns = {column_id(info): info for run in runs for info in run.metrics}
     rows: dict[str, dict[str, Score]] = {}
+    kinds: dict[str, RowKind] = {}
     for run in runs:
         ids = {info.name: column_id(info) for info in run.metrics}
         for system in run.systems:
             scores = {ids[score.metric]: score for score in system.scores}
-            if system.name == GROUND_TRUTH:
-                rows.setdefault(GROUND_TRUTH, {}).update(scores)
+            if system.kind == "system":
+                name = _free_name(system.name, run.created, rows)
+                rows[name], kinds[name] = scores, "system"
             else:
-                rows[_free_name(system.name, run.created, rows)] = scores
-    ranks = {name: _ranks(info, name, rows) for name, info in columns.items()}
-    return Table(reference_hash, len(runs[0].reference), tuple(columns.values()), tuple(rows.items()), ranks)
+                rows.setdefault(system.name, {}).update(scores)
+                kinds[system.name] = system.kind
+    ranked = {name: scores for name, scores in rows.items() if kinds[name] == "system"}
+    ranks = {name: _ranks(info, name, ranked) for name, info in columns.items()}
+    num_clips = len(runs[0].reference)
+    return Table(reference_hash, num_clips, tuple(columns.values()), tuple(rows.items()), kinds, ranks)
 
 
 def _free_name(name: str, created: str, taken: dict[str, dict[str, Score]]) -> str:
@@ -68,7 +75,7 @@ def _ranks(info: MetricInfo, column: str, rows: dict[str, dict[str, Score]]) -> 
     keys = {}
     for system, scores in rows.items():
         score = scores.get(column)
-        if system != GROUND_TRUTH and score is not None and score.value is not None:
+        if score is not None and score.value is not None:
             keys[system] = (score.num_ok < score.num_total, _badness(info, score.value))
     return {system: 1 + sum(other < key for other in keys.values()) for system, key in keys.items()}
 

@@ -10,11 +10,14 @@ from typing import Any, Literal
 
 from datapipe.records import Sample, Seconds
 
-RUN_SCHEMA = "avatarsync-run/1"
+RUN_SCHEMA = "avatarsync-run/2"
 GROUND_TRUTH = "ground truth"
 """The row that every table starts with: the reference videos scored against themselves."""
 
 Direction = Literal["higher", "lower", "target"]
+RowKind = Literal["truth", "control", "system"]
+FailurePolicy = Literal["exclude", "worst", "truth"]
+"""What stands for a failed clip: nothing (the row ranks last), the worst value of any row, the truth's."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +31,8 @@ class Case:
     """The reference picture that the systems were given."""
     sample: Sample | None = None
     """Phonemes and origin, when the clip came out of a shard."""
+    other: Path | None = None
+    """Video of another speaker, for the control row; None when there is no other clip."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +43,14 @@ class Timing:
     media_seconds: Seconds
     num_frames: int
     first_frame_seconds: Seconds | None = None
+    peak_bytes: int | None = None
+    """Most memory the system's processes held at once."""
+    cpu_seconds: Seconds | None = None
+    """Processor time of all its processes."""
+    fps: float | None = None
+    """Frames per second that the system itself makes, when it is not the video's rate."""
+    stages: dict[str, Seconds] = field(default_factory=dict)
+    """Seconds per stage, in the system's own words."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +90,10 @@ class Estimate:
     value: float
     low: float | None = None
     high: float | None = None
+    replicates: tuple[float, ...] = ()
+    """The number over resampled clips, under draws that all rows share; kept where clips have no values."""
+    note: str = ""
+    """What to know before quoting the number, such as the bias of a small sample."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +105,8 @@ class MetricInfo:
     unit: str
     direction: Direction
     target: float | None
+    as_printed: Direction | None = None
+    """The arrow that papers print, where it contradicts the definition; ranking goes by `direction`."""
     about: str
     protocol: dict[str, Any]
     protocol_hash: str
@@ -108,6 +127,12 @@ class Score:
     per_clip: dict[str, float]
     not_measured: str | None = None
     """Why nobody has a value: weights that are not here, or a metric that does not apply to this row."""
+    replicates: tuple[float, ...] = ()
+    """The value over resampled clips, under draws that all rows share; empty where clips have values."""
+    note: str = ""
+    """What to know before quoting the value."""
+    imputed: tuple[str, ...] = ()
+    """Cases whose failure was replaced by a value, as the run's failure policy says."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,6 +140,8 @@ class SystemRun:
     """One row of the table."""
 
     name: str
+    kind: RowKind = "system"
+    """Control rows show that the metrics work; they are never ranked."""
     scores: tuple[Score, ...]
     videos: dict[str, str]
     """Case key to the sha256 of the video that was scored."""
@@ -134,6 +161,22 @@ class Difference:
     low: float | None
     high: float | None
     num_clips: int
+    p_value: float | None = None
+    """Two-sided sign-flip permutation test over clips; None below five clips."""
+    p_adjusted: float | None = None
+    """The same after Benjamini-Hochberg over all differences of the run."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """Whether a control row came out as it must; a metric that fails its checks shows nothing."""
+
+    metric: str
+    row: str
+    expected: str
+    passed: bool | None
+    """None when a value is missing."""
+    found: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,6 +189,10 @@ class Run:
     metrics: tuple[MetricInfo, ...]
     systems: tuple[SystemRun, ...]
     differences: tuple[Difference, ...]
+    checks: tuple[Check, ...] = ()
+    alignment: dict[str, str | int] = field(default_factory=dict)
+    """How videos were brought beside their ground truth; part of every score's protocol."""
+    on_failure: FailurePolicy = "exclude"
     weights: dict[str, str]
     """Registry name to sha256 of every weight that was used."""
     environment: dict[str, str]

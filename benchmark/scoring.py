@@ -8,19 +8,20 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from datapipe.machine import usable_cores
 from datapipe.records import Rejected
 from datapipe.weights import lookup, resolve
 
-from .features import Store
+from .checks import check_controls
+from .controls import CONTROLS
 from .intervals import mean_estimate
 from .machine import environment
-from .metrics import Metric, Pair
-from .records import GROUND_TRUTH, Difference, Run, Score, System, SystemRun
+from .measure import CaseResult
+from .metrics import Metric
+from .records import GROUND_TRUTH, Difference, RowKind, Run, Score, System, SystemRun
 from .states import Values
 
 if TYPE_CHECKING:
-    from .evaluate import CaseResult
+    from .evaluate import EvaluateConfig
 
 
 def unmeasured(metrics: Mapping[str, Metric]) -> dict[str, str]:
@@ -35,44 +36,43 @@ def unmeasured(metrics: Mapping[str, Metric]) -> dict[str, str]:
     return missing
 
 
-def measure(metric: Metric, pair: Pair, store: Store) -> Any:
-    """State of one case; one that cannot be measured is a counted failure."""
-    try:
-        return store.timed(f"metric {metric.name}", lambda: metric.measure(pair))
-    except Rejected as rejected:
-        return metric.kind.failed(pair.key, rejected.message)
-
-
-def failed_states(
-    rows: Sequence[str], metrics: Sequence[Metric], key: str, why: str
-) -> dict[tuple[str, str], Any]:
-    """One failed case, for every metric of some rows."""
-    return {(row, metric.name): metric.kind.failed(key, why) for row in rows for metric in metrics}
-
-
 def make_run(
     results: Sequence[CaseResult],
     systems: Sequence[System],
+    config: EvaluateConfig,
     metrics: Mapping[str, Metric],
     missing: Mapping[str, str],
-    seconds: Mapping[str, float],
 ) -> Run:
     """Add the cases up in the order of their keys and score every row."""
     ordered = sorted(results, key=lambda result: result.key)
-    rows = (GROUND_TRUTH, *(system.name for system in systems))
+    rows = (GROUND_TRUTH, *config.controls, *(system.name for system in systems))
     used = {name: metric for name, metric in metrics.items() if name not in missing}
     states = {(row, name): _sum(ordered, row, used[name]) for row in rows for name in used}
     weights = sorted({weight for metric in used.values() for weight in metric.weights})
+    settings = config.alignment.settings()
+    systems_run = tuple(_row(row, ordered, metrics, missing, states, systems) for row in rows)
+    infos = tuple(metric.info(**settings) for metric in metrics.values())
     return Run(
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         reference={result.key: result.truth for result in ordered},
-        metrics=tuple(metric.info() for metric in metrics.values()),
-        systems=tuple(_row(row, ordered, metrics, missing, states, systems) for row in rows),
-        differences=tuple(_differences(states, used, rows[1:])),
+        metrics=infos,
+        systems=systems_run,
+        differences=tuple(_differences(states, used, [system.name for system in systems])),
+        checks=check_controls(infos, systems_run),
+        alignment=settings,
+        on_failure=config.on_failure,
         weights={weight: lookup(weight).sha256 for weight in weights},
-        environment=environment(usable_cores()),
-        seconds={name: round(value, 3) for name, value in sorted(seconds.items())},
+        environment=environment(config.workers),
+        seconds=_seconds(ordered),
     )
+
+
+def _seconds(results: Sequence[CaseResult]) -> dict[str, float]:
+    total: dict[str, float] = {}
+    for result in results:
+        for stage, seconds in result.seconds.items():
+            total[stage] = total.get(stage, 0.0) + seconds
+    return {name: round(value, 3) for name, value in sorted(total.items())}
 
 
 def _sum(results: Sequence[CaseResult], row: str, metric: Metric) -> Any:
@@ -97,6 +97,7 @@ def _row(
         scores.append(_unmeasured_score(name, why, len(results)) if why else score(metric, states[row, name]))
     return SystemRun(
         name=row,
+        kind=_kind(row),
         scores=tuple(scores),
         videos={result.key: result.videos[row] for result in results if row in result.videos},
         notes={result.key: result.notes[row] for result in results if row in result.notes},
@@ -104,8 +105,17 @@ def _row(
     )
 
 
+def _kind(row: str) -> RowKind:
+    if row in CONTROLS:
+        return "control"
+    return "truth" if row == GROUND_TRUTH else "system"
+
+
 def _not_for(row: str, metric: Metric) -> str | None:
-    return "not applicable to the ground truth" if row == GROUND_TRUTH and metric.of == "timing" else None
+    """Why a metric says nothing about a row: nobody made the truth or a control, in any time."""
+    if _kind(row) == "system" or (metric.of != "timing" and metric.namespace == "video"):
+        return None
+    return "not applicable to the ground truth" if row == GROUND_TRUTH else "not applicable to a control row"
 
 
 def _unmeasured_score(name: str, why: str, total: int) -> Score:
@@ -132,6 +142,8 @@ def score(metric: Metric, state: Any) -> Score:
         failures=dict(sorted(state.failures.items())),
         per_clip=per_clip,
         not_measured=None if estimate else why,
+        replicates=tuple(float(f"{value:.6g}") for value in estimate.replicates) if estimate else (),
+        note=estimate.note if estimate else "",
     )
 
 

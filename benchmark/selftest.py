@@ -74,7 +74,7 @@ def _psnr_doctest() -> float:
 def _lpips_zeros_ones() -> float:
     import torch
 
-    from .networks import lpips_spatial_mean
+    from .networks.lpips import lpips_spatial_mean
 
     return lpips_spatial_mean(-torch.ones(1, 3, 64, 64), torch.ones(1, 3, 64, 64))
 
@@ -92,11 +92,12 @@ def pattern(num: int, side: int, phase: float) -> NDArray[np.uint8]:
 
 
 def _fid_of_patterns() -> float:
-    from .networks import inception_features
+    from .extract import rows_of
+    from .footage import Footage, Store
+    from .metrics.fid import extractor
 
-    return frechet.frechet_distance(
-        inception_features(pattern(4, 64, 0.0)), inception_features(pattern(4, 64, 0.35))
-    )
+    first, second = (Footage("", pattern(4, 64, phase), Store()) for phase in (0.0, 0.35))
+    return frechet.frechet_distance(rows_of(first, extractor(1)), rows_of(second, extractor(1)))
 
 
 VECTORS = (

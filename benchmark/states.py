@@ -13,6 +13,8 @@ from typing import Protocol, Self, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from .extract import Rows
+
 ValueT = TypeVar("ValueT")
 
 
@@ -54,7 +56,7 @@ class Values:
 class FeatureSets:
     """Feature rows per case, of the generated and of the true video: (n, d) each."""
 
-    by_case: Mapping[str, tuple[NDArray[np.float32], NDArray[np.float32]]] = field(default_factory=dict)
+    by_case: Mapping[str, tuple[Rows, Rows]] = field(default_factory=dict)
     failures: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
@@ -65,8 +67,8 @@ class FeatureSets:
     def __add__(self, other: FeatureSets) -> FeatureSets:
         return FeatureSets(_joined(self.by_case, other.by_case), _joined(self.failures, other.failures))
 
-    def ordered(self) -> list[tuple[NDArray[np.float32], NDArray[np.float32]]]:
-        """(generated, true) features in the order of the keys."""
+    def ordered(self) -> list[tuple[Rows, Rows]]:
+        """(generated, true) rows in the order of the keys."""
         return [self.by_case[key] for key in sorted(self.by_case)]
 
 

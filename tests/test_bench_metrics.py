@@ -10,20 +10,23 @@ import scipy.signal
 import torch
 from torchmetrics.functional.image import peak_signal_noise_ratio, structural_similarity_index_measure
 
-from benchmark import networks, selftest
-from benchmark.features import Footage, Store
+from benchmark import selftest
+from benchmark.extract import Batches, rows_of
+from benchmark.footage import Footage, Store
 from benchmark.machine import use_one_thread
-from benchmark.metrics import METRICS, PRESETS, Pair, metrics_for
+from benchmark.metrics import MetricConfig, Pair, fid, metrics_for
 from benchmark.metrics.flicker import difference_map
 from benchmark.metrics.mouth import correlation, mouth_region
 from benchmark.metrics.psnr import BEST, psnr_frames
 from benchmark.metrics.ssim import ssim_image
+from benchmark.networks import arrays, inception, lpips
 from benchmark.records import Timing, protocol
 from benchmark.selftest import pattern, run_vectors
 from datapipe.media import read_frames
 from datapipe.records import Rejected
 from datapipe.weights import resolve
 
+METRICS = metrics_for()
 VIDEO_METRICS = [name for name, metric in METRICS.items() if metric.of == "video"]
 NOISE = np.random.default_rng(0)
 
@@ -47,9 +50,8 @@ def pairs(faces: np.ndarray, tmp_path_factory: pytest.TempPathFactory) -> dict[s
     def case(number: int, kind: str, change) -> Pair:
         truth = faces[20 * number : 20 * number + 20]
         hashes = f"truth {number}", f"{kind} {number}" if kind != "identical" else f"truth {number}"
-        return Pair(
-            f"case{number}", Footage(hashes[0], truth, store), Footage(hashes[1], change(truth), store)
-        )
+        first, second = Footage(hashes[0], truth, store), Footage(hashes[1], change(truth), store)
+        return Pair(key=f"case{number}", truth=first, generated=second)
 
     changes = {
         "identical": lambda frames: frames,
@@ -65,7 +67,7 @@ def noisy(frames: np.ndarray, deviation: float) -> np.ndarray:
 
 
 def value_of(name: str, pairs: list[Pair], order=(0, 1, 2)) -> float:
-    metric = METRICS[name]
+    metric = METRICS[name if "/" in name else f"video/{name}"]
     return metric.compute(sum((metric.measure(pairs[k]) for k in order), metric.kind())).value
 
 
@@ -89,7 +91,7 @@ def test_order_and_split_do_not_change_a_bit(name: str, pairs: dict[str, list[Pa
 @pytest.mark.parametrize("name", ["psnr", "mouth_psnr", "ssim", "lpips_alex", "fid", "csim_w600k_mbf"])
 def test_more_damage_is_worse(name: str, pairs: dict[str, list[Pair]]) -> None:
     best, slight, strong = (value_of(name, pairs[kind]) for kind in ("identical", "slight", "strong"))
-    sign = 1 if METRICS[name].direction == "higher" else -1
+    sign = 1 if METRICS[f"video/{name}"].direction == "higher" else -1
     assert sign * best > sign * slight > sign * strong
 
 
@@ -104,16 +106,16 @@ def test_a_frozen_picture_does_not_pass_for_speech(pairs: dict[str, list[Pair]])
 def test_time_comes_from_the_record_or_is_missing(name: str) -> None:
     footage = Footage("x", pattern(2, 32, 0.0), Store())
     timing = Timing(seconds=3.0, media_seconds=1.5, num_frames=38, first_frame_seconds=0.5)
-    measured = METRICS[name].measure(Pair("a", footage, footage, timing))
-    assert measured.by_case == {"a": {"latency": 3.0, "rtf": 2.0, "first_frame": 0.5}[name]}
+    measured = METRICS[name].measure(Pair(key="a", truth=footage, generated=footage, timing=timing))
+    assert measured.by_case == {"a": {"latency": 3.0, "rtf": 2.0, "first_frame": 0.5}[name.split("/")[1]]}
     with pytest.raises(Rejected):
-        METRICS[name].measure(Pair("a", footage, footage))
+        METRICS[f"video/{name}"].measure(Pair(key="a", truth=footage, generated=footage))
 
 
 def test_protocols_tell_settings_apart() -> None:
-    quick, full = metrics_for(PRESETS["quick"]), metrics_for(PRESETS["full"])
+    quick, full = metrics_for(), metrics_for(MetricConfig(preset="full"))
     differing = {name for name in quick if quick[name].protocol.hash != full[name].protocol.hash}
-    assert differing == {"fid", "lpips_alex", "mouth_psnr", "mouth_opening_r"}
+    assert differing == {f"video/{name}" for name in ("fid", "lpips_alex", "mouth_psnr", "mouth_opening_r")}
     assert protocol(a=1, b="x").hash == protocol(b="x", a=1).hash != protocol(a=2, b="x").hash
     assert len({metric.protocol.hash for metric in METRICS.values()}) == len(METRICS)
 
@@ -166,7 +168,7 @@ def test_difference_map_counts_time_and_colour() -> None:
 
 def independent_lpips(first: np.ndarray, second: np.ndarray) -> float:
     """LPIPS written again in numpy and scipy, float64, from the pickle itself."""
-    tree = networks.read_array_pickle(resolve("lpips-alex"))
+    tree = arrays.read_array_pickle(resolve("lpips-alex"))
 
     def tower(image: np.ndarray) -> list[np.ndarray]:
         hidden = (image / 127.5 - 1 - np.array([-0.030, -0.088, -0.188])) / np.array([0.458, 0.448, 0.450])
@@ -195,17 +197,23 @@ def independent_lpips(first: np.ndarray, second: np.ndarray) -> float:
 @pytest.mark.assets
 def test_lpips_agrees_with_a_second_implementation() -> None:
     first, second = pattern(2, 64, 0.0), pattern(2, 64, 0.4)
-    ours = networks.lpips_distances(networks.lpips_tower(first), networks.lpips_tower(second))
+    ours = lpips.lpips_distances(lpips.lpips_tower(first), lpips.lpips_tower(second))
     theirs = [independent_lpips(a.astype(float), b.astype(float)) for a, b in zip(first, second, strict=True)]
     np.testing.assert_allclose(ours, theirs, rtol=1e-4)
 
 
 @pytest.mark.assets
-def test_batches_do_not_change_features() -> None:
-    frames = pattern(3, 64, 0.0)
-    together = networks.inception_features(frames)
-    apart = np.concatenate([networks.inception_features(frame[None]) for frame in frames])
-    np.testing.assert_allclose(together, apart, atol=1e-4)
+def test_neighbours_in_a_batch_change_no_bit() -> None:
+    features = fid.extractor(1)
+    one, two = (Footage(name, pattern(3, 64, phase), Store()) for name, phase in (("a", 0.0), ("b", 0.4)))
+    alone, batches = rows_of(one, features), Batches()
+    one.kept.clear()
+    batches.ask(two, features)
+    batches.ask(one, features)
+    batches.finish()
+    assert np.array_equal(rows_of(one, features), alone)
+    inputs = np.stack(list(features.inputs(one)))
+    np.testing.assert_allclose(inception.inception_features(inputs[1:2]), alone[1:2], atol=1e-4)
 
 
 @pytest.mark.assets
@@ -219,8 +227,9 @@ def test_selftest_skips_what_has_no_weights(monkeypatch: pytest.MonkeyPatch) -> 
     def missing(name: str) -> Path:
         raise Rejected("missing_weight", f"`{name}` is not here")
 
-    monkeypatch.setattr(networks, "resolve", missing)
-    for cached in (networks._alex, networks._inception):
+    for module in (arrays, inception):
+        monkeypatch.setattr(module, "resolve", missing)
+    for cached in (arrays.converted, inception._network):
         cached.cache_clear()
     quick = tuple(vector for vector in selftest.VECTORS if "2048" not in vector.name)
     monkeypatch.setattr(selftest, "VECTORS", quick)
@@ -244,7 +253,7 @@ def test_the_weight_reader_runs_nothing(
     path = tmp_path / "weights.ckpt"
     path.write_bytes(content)
     with pytest.raises(Rejected) as caught:
-        networks.read_array_pickle(path)
+        arrays.read_array_pickle(path)
     assert caught.value.reason == "bad_weight"
     assert capsys.readouterr().out == ""
 
@@ -265,13 +274,13 @@ def test_no_face_is_a_failure_not_a_number() -> None:
     footage = Footage("x", np.full((12, 64, 64, 3), 127, np.uint8), Store())
     for name in ("csim_w600k_mbf", "mouth_psnr", "mouth_opening_r"):
         with pytest.raises(Rejected) as caught:
-            METRICS[name].measure(Pair("a", footage, footage))
+            METRICS[f"video/{name}"].measure(Pair(key="a", truth=footage, generated=footage))
         assert caught.value.reason == "no_face"
 
 
 @pytest.mark.assets
 def test_mouth_region_holds_the_mouth_and_stays_inside(faces: np.ndarray) -> None:
-    from benchmark.features import landmarks
+    from benchmark.face_features import landmarks
 
     found = landmarks(Footage("x", faces[:12], Store()), 2)
     rows, columns = mouth_region(found, 128, 128)

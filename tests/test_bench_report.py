@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from benchmark.cases import find_cases, parse_systems
-from benchmark.evaluate import evaluate
-from benchmark.metrics import METRICS
+from benchmark.evaluate import EvaluateConfig, evaluate
+from benchmark.metrics import MetricConfig
 from benchmark.records import System
 from benchmark.report import Sources, contact_sheet, write_report
 from benchmark.report.charts import loss_chart
@@ -49,7 +49,11 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ]
     (root / "shards<b>/ledger.jsonl").write_text("\n".join(map(json.dumps, rows)))
     cases, systems = find_cases(root / "cases"), (System(name=HOSTILE, folder=root / "ours"),)
-    run = evaluate(cases, systems, {name: METRICS[name] for name in ("psnr", "flicker_ratio")}, None, 1)
+    run = evaluate(
+        cases,
+        systems,
+        EvaluateConfig(metrics=MetricConfig(names=("psnr", "flicker_ratio")), controls=(), workers=1),
+    )
     sources = Sources(
         run=run,
         cases=cases,

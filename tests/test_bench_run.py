@@ -11,12 +11,11 @@ import pytest
 from benchmark import leaderboard, scoring
 from benchmark.__main__ import main, merged
 from benchmark.cases import find_cases, parse_system, parse_systems
-from benchmark.commands import choose
-from benchmark.evaluate import evaluate
-from benchmark.features import Store
+from benchmark.evaluate import EvaluateConfig, evaluate
+from benchmark.footage import Store
 from benchmark.headlines import headlines
 from benchmark.latency import LatencyConfig, command_for, time_command
-from benchmark.metrics import METRICS
+from benchmark.metrics import MetricConfig, metrics_for
 from benchmark.records import GROUND_TRUTH, Difference, Run, Score, SystemRun, protocol
 from benchmark.runs import read_run, write_run
 from benchmark.selftest import pattern
@@ -27,8 +26,8 @@ LIGHT = ("psnr", "ssim", "flicker", "flicker_ratio", "latency")
 HOSTILE = "<script>alert(1)</script>|**x**"
 
 
-def chosen(*names: str) -> dict:
-    return {name: METRICS[name] for name in names or LIGHT}
+def config(*names: str, workers: int = 2, controls: tuple[str, ...] = ()) -> EvaluateConfig:
+    return EvaluateConfig(metrics=MetricConfig(names=names or LIGHT), controls=controls, workers=workers)
 
 
 def clip(number: int, num_frames: int = 12, side: int = 48) -> np.ndarray:
@@ -66,12 +65,12 @@ def systems_of(root: Path, *names: str) -> tuple:
 @pytest.fixture(scope="module")
 def run(world: Path) -> Run:
     systems = systems_of(world, "good", "static", "large", "broken")
-    return evaluate(find_cases(world / "cases"), systems, chosen(), None, 2)
+    return evaluate(find_cases(world / "cases"), systems, config())
 
 
 def score_of(run: Run, system: str, metric: str) -> Score:
     (row,) = (each for each in run.systems if each.name == system)
-    return next(score for score in row.scores if score.metric == metric)
+    return next(score for score in row.scores if score.metric == f"video/{metric}")
 
 
 def test_the_first_row_is_the_truth_against_itself(run: Run) -> None:
@@ -87,14 +86,17 @@ def test_failures_are_counted_with_their_reason_and_never_scored(run: Run) -> No
     why = score_of(run, "broken", "psnr").failures
     assert "cannot be read as a video" in why["clip0"]
     assert "clip1.mp4" in why["clip1"]
-    assert why["clip2"] == "clip2: 5 frames at 25 fps, the truth has 12; make them equal"
+    assert (
+        why["clip2"]
+        == "clip2: 5 frames at 25 fps, the truth has 12; make them equal, or raise --alignment.most-trimmed"
+    )
     assert why["clip3"] == "clip3: broken has no video for it: the words do not fit the sound"
     assert score_of(run, "static", "latency").num_ok == 0
 
 
 def test_other_sizes_and_one_frame_more_are_handled_and_recorded(run: Run) -> None:
     (large,) = (each for each in run.systems if each.name == "large")
-    assert large.notes["clip0"] == "trimmed from 13 to 12 frames; resized from 96x96 to 48x48, bicubic"
+    assert large.notes["clip0"] == "resized from 96x96 to 48x48, area; trimmed from 13 to 12 frames"
     assert score_of(run, "large", "psnr").value > 25
 
 
@@ -102,11 +104,11 @@ def test_scores_are_bit_equal_for_any_number_of_workers_and_from_the_cache(
     world: Path, tmp_path: Path
 ) -> None:
     cases, systems = find_cases(world / "cases"), systems_of(world, "good", "static")
-    metrics = chosen(*LIGHT, "fid", "lpips_alex")
+    names = (*LIGHT, "fid", "lpips_alex")
     runs = [
-        evaluate(cases, systems, metrics, None, 1),
-        evaluate(tuple(reversed(cases)), systems, metrics, tmp_path, 3),
-        evaluate(cases, systems, metrics, tmp_path, 2),
+        evaluate(cases, systems, config(*names, workers=1)),
+        evaluate(tuple(reversed(cases)), systems, config(*names, workers=3), tmp_path),
+        evaluate(cases, systems, config(*names, workers=2), tmp_path),
     ]
     assert runs[0].systems == runs[1].systems == runs[2].systems
     assert runs[0].differences == runs[2].differences
@@ -126,7 +128,7 @@ def test_an_unusable_ground_truth_costs_its_clip_only(world: Path, tmp_path: Pat
     for name in ("clip0", "clip1"):
         (tmp_path / f"{name}.mp4").write_bytes((world / f"cases/{name}.mp4").read_bytes())
     (tmp_path / "clip1.mp4").write_bytes(b"not a video")
-    result = evaluate(find_cases(tmp_path), systems_of(world, "good"), chosen("psnr"), None, 1)
+    result = evaluate(find_cases(tmp_path), systems_of(world, "good"), config("psnr"))
     score = score_of(result, "good", "psnr")
     assert (score.num_ok, score.num_total, list(score.failures)) == (1, 2, ["clip1"])
     assert score.low is None
@@ -137,7 +139,7 @@ def test_missing_weights_read_not_measured(world: Path, monkeypatch: pytest.Monk
         raise Rejected("missing_weight", f"`{name}` is not here: put it there")
 
     monkeypatch.setattr(scoring, "resolve", missing)
-    result = evaluate(find_cases(world / "cases"), systems_of(world, "good"), chosen("psnr", "fid"), None, 1)
+    result = evaluate(find_cases(world / "cases"), systems_of(world, "good"), config("psnr", "fid"))
     assert score_of(result, "good", "fid").not_measured == "`fid-inception` is not here: put it there"
     assert result.weights == {}
     assert score_of(result, "good", "psnr").value is not None
@@ -145,7 +147,9 @@ def test_missing_weights_read_not_measured(world: Path, monkeypatch: pytest.Monk
 
 
 def test_differences_are_paired(run: Run) -> None:
-    (gain,) = (d for d in run.differences if (d.metric, d.system, d.baseline) == ("psnr", "good", "static"))
+    (gain,) = (
+        d for d in run.differences if (d.metric, d.system, d.baseline) == ("video/psnr", "good", "static")
+    )
     good, static = (score_of(run, name, "psnr").per_clip for name in ("good", "static"))
     assert gain.value == pytest.approx(np.mean([good[key] - static[key] for key in good]))
     assert gain.num_clips == 4
@@ -166,7 +170,7 @@ def test_a_run_survives_the_disk_and_is_not_overwritten(run: Run, tmp_path: Path
 
 def with_row(run: Run, name: str, **scores: Score) -> Run:
     (row,) = (each for each in run.systems if each.name == "good")
-    changed = tuple(scores.get(score.metric, score) for score in row.scores)
+    changed = tuple(scores.get(score.metric.split("/")[1], score) for score in row.scores)
     return dataclasses.replace(
         run, systems=(*run.systems, SystemRun(name=name, scores=changed, videos={}, notes={}))
     )
@@ -177,7 +181,7 @@ def test_failing_wins_no_place(run: Run) -> None:
         score_of(run, "good", "psnr"), value=99.0, num_ok=3, failures={"clip3": "lost"}
     )
     (table,) = leaderboard.tables([with_row(run, "cheat", psnr=best)])
-    column = next(name for name in table.ranks if name.startswith("psnr@"))
+    column = next(name for name in table.ranks if name.startswith("video/psnr@"))
     whole = sorted(("good", "large", "static"), key=lambda name: -(score_of(run, name, "psnr").value or 0))
     assert table.ranks[column] == {whole[0]: 1, whole[1]: 2, whole[2]: 3, "cheat": 4}
     assert "(3/4)" in leaderboard.markdown([with_row(run, "cheat", psnr=best)])
@@ -186,17 +190,19 @@ def test_failing_wins_no_place(run: Run) -> None:
 def test_ranks_follow_the_direction(run: Run) -> None:
     (table,) = leaderboard.tables([run])
     by_name = {name.split("@")[0]: ranks for name, ranks in table.ranks.items()}
-    assert by_name["flicker"] == {}
-    assert by_name["flicker_ratio"]["static"] == 3
-    assert by_name["latency"] == {"good": 1}
+    assert by_name["video/flicker"] == {}
+    assert by_name["video/flicker_ratio"]["static"] == 3
+    assert by_name["video/latency"] == {"good": 1}
     assert all(GROUND_TRUTH not in ranks for ranks in by_name.values())
 
 
 def test_other_protocols_and_references_never_meet(run: Run) -> None:
     other = protocol(colour="Y").hash
-    infos = tuple(dataclasses.replace(i, protocol_hash=other) if i.name == "psnr" else i for i in run.metrics)
+    infos = tuple(
+        dataclasses.replace(i, protocol_hash=other) if i.name == "video/psnr" else i for i in run.metrics
+    )
     (table,) = leaderboard.tables([run, dataclasses.replace(run, metrics=infos, created="later")])
-    assert sum(info.name == "psnr" for info in table.columns) == 2
+    assert sum(info.name == "video/psnr" for info in table.columns) == 2
     names = [name for name, _ in table.rows]
     assert names.count(GROUND_TRUTH) == 1 and "good (later)" in names
     assert other in leaderboard.markdown([run, dataclasses.replace(run, metrics=infos)])
@@ -215,7 +221,7 @@ def test_hostile_names_stay_text(run: Run) -> None:
 
 def test_headlines_say_what_was_reached(run: Run) -> None:
     gain = Difference(
-        metric="mouth_psnr", system="good", baseline="static", value=2.5, low=2.0, high=3.5, num_clips=4
+        metric="video/mouth_psnr", system="good", baseline="static", value=2.5, low=2.0, high=3.5, num_clips=4
     )
     found = headlines(dataclasses.replace(run, differences=(gain,)))
     assert [each.met for each in found] == [False, False]
@@ -251,6 +257,8 @@ def test_command_line(world: Path, tmp_path: Path, capsys: pytest.CaptureFixture
         cache,
         "--metrics",
         "psnr,ssim",
+        "--controls",
+        "none",
     ]
     good, broken = (f"{name}={world / name}" for name in ("good", "broken"))
     assert main([*words, "--system", good]) == 0
@@ -271,9 +279,10 @@ def test_command_line(world: Path, tmp_path: Path, capsys: pytest.CaptureFixture
 
 
 def test_an_unknown_metric_suggests_the_nearest() -> None:
-    with pytest.raises(Rejected, match="unknown metric `psrn`; did you mean psnr"):
-        choose(("psrn",), "quick")
-    assert list(choose(("ssim,fid", "psnr"), "quick")) == ["ssim", "fid", "psnr"]
+    with pytest.raises(Rejected, match="unknown metric `video/psrn`; did you mean video/psnr"):
+        metrics_for(MetricConfig(names=("psrn",)))
+    wanted = ["video/ssim", "video/fid", "keyframe/psnr"]
+    assert list(metrics_for(MetricConfig(names=("ssim,fid", "keyframe/psnr")))) == wanted
 
 
 def test_list_options_may_be_repeated() -> None:

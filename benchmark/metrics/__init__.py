@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import difflib
 from dataclasses import dataclass
 
-from . import csim, fid, flicker, lpips, mouth, psnr, ssim, timing
-from .metric import Metric, Pair
+from datapipe.records import Rejected
 
-__all__ = ["METRICS", "PRESETS", "Metric", "Pair", "Sampling", "metrics_for"]
+from . import csim, fid, flicker, lpips, mouth, psnr, ssim, timing
+from .metric import Metric, Pair, for_keyframes
+
+__all__ = ["PRESETS", "Metric", "MetricConfig", "Pair", "Sampling", "metrics_for"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,8 +32,37 @@ PRESETS = {
 """`full` looks at every frame; `quick` is for a machine without an accelerator."""
 
 
-def metrics_for(sampling: Sampling) -> dict[str, Metric]:
-    """The columns, in the order of the table."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MetricConfig:
+    """Which columns a run has."""
+
+    names: tuple[str, ...] = ("all",)
+    """Names of metrics; `psnr` is short for `video/psnr`. `all` are those of the table."""
+    preset: str = "quick"
+    """Which frames the costly ones look at: full or quick."""
+
+
+def metrics_for(config: MetricConfig = MetricConfig()) -> dict[str, Metric]:
+    """Look metrics up; raises `Rejected("bad_input")` with the nearest names for an unknown one."""
+    known = known_metrics(config)
+    wanted = [_full(name) for each in config.names for name in each.split(",") if name]
+    if "video/all" in wanted:
+        extra = [name for name in wanted if name != "video/all"]
+        wanted = [*(name for name in known if name in table_metrics(config)), *extra]
+    for name in wanted:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=3, cutoff=0.4) or list(known)
+            raise Rejected("bad_input", f"unknown metric `{name}`; did you mean {', '.join(near)}?")
+    return {name: known[name] for name in dict.fromkeys(wanted)}
+
+
+def _full(name: str) -> str:
+    return name if "/" in name else f"video/{name}"
+
+
+def table_metrics(config: MetricConfig) -> dict[str, Metric]:
+    """What `all` stands for: the columns of the table, in its order."""
+    sampling = PRESETS[config.preset]
     columns = (
         psnr.METRIC,
         mouth.mouth_psnr(sampling.landmarks_every),
@@ -48,4 +80,10 @@ def metrics_for(sampling: Sampling) -> dict[str, Metric]:
     return {metric.name: metric for metric in columns}
 
 
-METRICS = metrics_for(PRESETS["quick"])
+def known_metrics(config: MetricConfig) -> dict[str, Metric]:
+    """All metrics: those of the table, variants of them, and the keyframes' own."""
+    table = table_metrics(config)
+    single = ("psnr", "ssim", "lpips_alex", "csim_w600k_mbf")
+    keyframes = [for_keyframes(table[f"video/{name}"]) for name in single]
+    keyframes.append(for_keyframes(fid.metric(1)))
+    return {**table, **{metric.name: metric for metric in keyframes}}

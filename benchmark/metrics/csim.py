@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..features import DETECT_EVERY, DETECTOR, IDENTITY, embeddings
+from ..face_features import ARCFACE, DETECT_EVERY, DETECTOR, embeddings
 from ..records import protocol
 from .metric import Metric, Pair, mean_of_found, mean_over_cases, per_case
 
@@ -23,7 +23,7 @@ def _value(pair: Pair) -> float:
 
 
 METRIC = Metric(
-    name="csim_w600k_mbf",
+    name="video/csim_w600k_mbf",
     title="CSIM",
     unit="",
     direction="higher",
@@ -36,8 +36,9 @@ METRIC = Metric(
         every=DETECT_EVERY,
         missing_faces_allowed=AT_MOST_MISSING,
     ),
-    weights=(DETECTOR, IDENTITY),
+    weights=(DETECTOR, ARCFACE),
     about="Identity: cosine of face embeddings with the true frame (ArcFace MobileFaceNet).",
+    symmetric=True,
     measure=per_case(_value),
     compute=mean_over_cases,
 )

@@ -40,7 +40,7 @@ def _ratio(pair: Pair) -> float:
 
 
 FLICKER = Metric(
-    name="flicker",
+    name="video/flicker",
     title="inter-frame difference",
     unit="levels",
     direction="target",
@@ -51,7 +51,7 @@ FLICKER = Metric(
     compute=mean_over_cases,
 )
 RATIO = Metric(
-    name="flicker_ratio",
+    name="video/flicker_ratio",
     title="difference / truth",
     unit="",
     direction="target",

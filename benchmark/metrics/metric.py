@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -11,16 +11,19 @@ from numpy.typing import NDArray
 
 from datapipe.records import Rejected
 
-from ..features import Array, Footage, key_of
+from ..extract import Extractor
+from ..footage import Array, Footage, key_of
 from ..intervals import mean_estimate
-from ..records import Direction, Estimate, MetricInfo, Protocol, Timing
+from ..records import Direction, Estimate, MetricInfo, Protocol, Timing, protocol
 from ..states import FeatureSets, Values
 
 State = Any
 """`Values` or `FeatureSets`: a sum of the states of single cases."""
+Namespace = Literal["video", "keyframe"]
+"""`video`: the free-running result. `keyframe`: pictures made one by one from the true past (teacher-forced)."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Pair:
     """One video beside its ground truth: same length, same size."""
 
@@ -28,10 +31,12 @@ class Pair:
     truth: Footage
     generated: Footage
     timing: Timing | None = None
+    language: str | None = None
+    """`zh` or `en`, when the case says so."""
 
     def stored(self, name: str, settings: Protocol, make: Callable[[], Array]) -> Array:
         """An array that depends on both videos, from the feature store when it has it."""
-        key = key_of(self.truth.identity, self.generated.identity, name, settings.hash)
+        key = key_of(self.truth.picture, self.generated.picture, name, settings.hash)
         return self.truth.store.get(key, name, make)
 
 
@@ -40,6 +45,7 @@ class Metric:
     """One column of the table."""
 
     name: str
+    """Namespace and name, such as `video/psnr`."""
     title: str
     unit: str
     direction: Direction
@@ -47,30 +53,55 @@ class Metric:
     """The value to be near to, for direction `target`."""
     best: float | None
     """Value of a video that equals its ground truth; None when the metric is not about the picture."""
+    as_printed: Direction | None = None
+    """The arrow that papers print, where it contradicts the definition; ranking goes by `direction`."""
     protocol: Protocol
     weights: tuple[str, ...] = ()
     """Registry names that must be present; else the metric reads "not measured"."""
     about: str
     """One sentence for a reader of the table."""
+    symmetric: bool = False
+    """Whether generated and true video may change places."""
+    needs: tuple[Extractor, ...] = ()
+    """Rows of both videos that `measure` works on, and on nothing else; extracted in shared batches."""
     kind: type[Values] | type[FeatureSets] = Values
     measure: Callable[[Pair], State]
     """State of one case. Raises `Rejected` when the case cannot be measured: a failure, never 0."""
     compute: Callable[[State], Estimate]
     """The score of a sum of states."""
-    of: Literal["video", "timing"] = "video"
+    of: Literal["video", "timing", "sound"] = "video"
+    """`sound`: how the pictures follow the sound; the ground truth has a score of its own."""
 
-    def info(self) -> MetricInfo:
-        """The record that goes into a run."""
+    @property
+    def namespace(self) -> Namespace:
+        """What kind of output the metric is about."""
+        return "keyframe" if self.name.startswith("keyframe/") else "video"
+
+    def info(self, **settings: str | int | float | bool) -> MetricInfo:
+        """The record that goes into a run; `settings` of the run become part of the protocol."""
+        full = protocol(**dict(self.protocol.settings), **settings)
         return MetricInfo(
             name=self.name,
             title=self.title,
             unit=self.unit,
             direction=self.direction,
             target=self.target,
+            as_printed=self.as_printed,
             about=self.about,
-            protocol=dict(self.protocol.settings),
-            protocol_hash=self.protocol.hash,
+            protocol=dict(full.settings),
+            protocol_hash=full.hash,
         )
+
+
+def for_keyframes(metric: Metric) -> Metric:
+    """The same metric over teacher-forced keyframes; never in a column with its free-running twin."""
+    return replace(
+        metric,
+        name=metric.name.replace("video/", "keyframe/", 1),
+        title=f"keyframe {metric.title}",
+        protocol=protocol(**dict(metric.protocol.settings), pictures="teacher-forced keyframes"),
+        about=f"{metric.about} Over single keyframes, each made from the true past.",
+    )
 
 
 def per_case(value_of: Callable[[Pair], float]) -> Callable[[Pair], Values]:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from datapipe import faces
 from datapipe.records import Rejected
 
-from ..features import DETECTOR, LANDMARKS, landmarks
+from ..face_features import DETECTOR, LANDMARKS, landmarks
 from ..records import protocol
 from .metric import Metric, Pair, mean_over_cases, per_case
 from .psnr import BEST, psnr_frames
@@ -43,7 +43,7 @@ def mouth_psnr(every: int) -> Metric:
         )
 
     return Metric(
-        name="mouth_psnr",
+        name="video/mouth_psnr",
         title="mouth PSNR",
         unit="dB",
         direction="higher",
@@ -70,7 +70,7 @@ def mouth_opening_r(every: int) -> Metric:
         return correlation(truth, generated, pair.key)
 
     return Metric(
-        name="mouth_opening_r",
+        name="video/mouth_opening_r",
         title="mouth opening r",
         unit="",
         direction="higher",

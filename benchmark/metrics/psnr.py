@@ -38,13 +38,14 @@ def _value(pair: Pair) -> float:
 
 
 METRIC = Metric(
-    name="psnr",
+    name="video/psnr",
     title="PSNR",
     unit="dB",
     direction="higher",
     best=BEST,
     protocol=protocol(colour="RGB uint8", peak=255, mean="frames, then clips", mse_floor="1/12", version=1),
     about="Peak signal-to-noise ratio of whole frames.",
+    symmetric=True,
     measure=per_case(_value),
     compute=mean_over_cases,
 )

@@ -50,7 +50,7 @@ def _value(pair: Pair) -> float:
 
 
 METRIC = Metric(
-    name="ssim",
+    name="video/ssim",
     title="SSIM",
     unit="",
     direction="higher",
@@ -64,6 +64,7 @@ METRIC = Metric(
         covariance="population",
     ),
     about="Structural similarity of whole frames (1 is identical).",
+    symmetric=True,
     measure=per_case(_value),
     compute=mean_over_cases,
 )

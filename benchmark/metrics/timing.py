@@ -23,7 +23,7 @@ def _metric(
         return measured
 
     return Metric(
-        name=name,
+        name=f"video/{name}",
         title=title,
         unit=unit,
         direction="lower",

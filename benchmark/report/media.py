@@ -15,13 +15,14 @@ from datapipe.files import publish, write_bytes
 from datapipe.media import FPS, read_frames
 from datapipe.records import SILENCE, Rejected
 
-from ..features import Footage, Store, landmarks
+from ..face_features import landmarks
+from ..footage import Footage, Store
 from ..metrics.flicker import difference_map
 from ..metrics.mouth import openings
 from ..records import GROUND_TRUTH, Case, Run
 from .sources import Sources
 
-CAPTION_METRICS = (("mouth_psnr", "mouth {:.1f} dB"), ("mouth_opening_r", "r {:.2f}"))
+CAPTION_METRICS = (("video/mouth_psnr", "mouth {:.1f} dB"), ("video/mouth_opening_r", "r {:.2f}"))
 HEAT_PERCENTILE = 99.5
 """The scale of a case's heat-maps ends here, over all its videos together."""
 
@@ -102,7 +103,7 @@ def _caption(run: Run, key: str, name: str) -> str:
 
 def _opening(run: Run, key: str, name: str, frames: NDArray[np.uint8], store: Store) -> list[float | None]:
     """Mouth opening over time, when the run measured it; the landmarks are in the feature store by then."""
-    info = next((metric for metric in run.metrics if metric.name == "mouth_opening_r"), None)
+    info = next((metric for metric in run.metrics if metric.name == "video/mouth_opening_r"), None)
     sha256 = next((system.videos.get(key) for system in run.systems if system.name == name), None)
     if info is None or sha256 is None or "2d106det" not in run.weights:
         return []

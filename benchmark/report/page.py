@@ -12,21 +12,21 @@ from typing import Any
 
 from ..headlines import Headline, headlines
 from ..leaderboard import Table, cell, column_id, heading, number, tables
-from ..records import GROUND_TRUTH, Run, Score
+from ..records import Run, Score
 from .charts import interval_chart, loss_chart
 from .sections import data, differences, failures, method
 from .sources import Curve, Ledger, Sources, preview_places
 
 HERE = Path(__file__).parent
 CHARTED = (
-    "mouth_psnr",
-    "mouth_opening_r",
-    "psnr",
-    "ssim",
-    "lpips_alex",
-    "fid",
-    "csim_w600k_mbf",
-    "flicker_ratio",
+    "video/mouth_psnr",
+    "video/mouth_opening_r",
+    "video/psnr",
+    "video/ssim",
+    "video/lpips_alex",
+    "video/fid",
+    "video/csim_w600k_mbf",
+    "video/flicker_ratio",
 )
 
 
@@ -85,7 +85,7 @@ def _hash(text: str) -> str:
 
 
 def _top(title: str, run: Run) -> str:
-    names = ", ".join(escape(system.name) for system in run.systems if system.name != GROUND_TRUTH)
+    names = ", ".join(escape(system.name) for system in run.systems if system.kind == "system")
     line = f"{len(run.reference)} held-out clips · systems: {names} · {escape(run.created)}"
     return f'<header><h1>{escape(title)}</h1><p class="soft">{line}</p></header>'
 

@@ -1,26 +1,19 @@
-"""The metric networks: Inception for FID and AlexNet for LPIPS, on the field's published weights."""
+"""LPIPS v0.1 (Zhang et al. 2018): unit-normalised activations of a trunk, compared by learned weights."""
 
 from __future__ import annotations
 
-import pickle
-from functools import cache
-from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
-import safetensors.torch
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from datapipe.files import publish
-from datapipe.records import Rejected
-from datapipe.weights import lookup, resolve
+from .arrays import converted
 
-from .features import ALEX, INCEPTION
-
-INCEPTION_SIDE = 299
+ALEX = "lpips-alex"
+"""Name in the weights registry."""
 BATCH = 16
 ALEX_CONVS = ((4, 2), (1, 2), (1, 1), (1, 1), (1, 1))
 """Stride and padding of the five convolutions; the second and third follow a 3x3 pool of stride 2."""
@@ -28,36 +21,13 @@ POOL_BEFORE = (1, 2)
 SHIFT, SCALE = (-0.030, -0.088, -0.188), (0.458, 0.448, 0.450)
 """LPIPS' scaling layer, for RGB in [-1, 1] (Zhang et al. 2018, lpips v0.1)."""
 
-ARRAY_PARTS = {("numpy", "ndarray"), ("numpy", "dtype"), ("numpy.core.multiarray", "_reconstruct")}
-
-
-@cache
-def _inception() -> torch.jit.ScriptModule:
-    network = torch.jit.load(str(resolve(INCEPTION)), map_location="cpu")  # type: ignore[no-untyped-call]
-    return cast(torch.jit.ScriptModule, network.train(False))
-
-
-def inception_features(frames_THW3: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Pool3 activations (T, 2048) of the TF 2015-12-05 trunk, as pytorch-fid feeds it.
-
-    x/255*2-1, torch bilinear to 299x299 without antialias, align_corners False.
-    """
-    network = _inception()
-    rows = [np.empty((0, 2048), np.float32)]
-    with torch.inference_mode():
-        for frames in batches(frames_THW3):
-            side = (INCEPTION_SIDE, INCEPTION_SIDE)
-            batch = functional.interpolate(_signed(frames), side, mode="bilinear", align_corners=False)
-            rows.append(network(batch).numpy())
-    return np.concatenate(rows)
-
 
 def batches(frames_THW3: NDArray[np.uint8]) -> list[NDArray[np.uint8]]:
-    """Split frames into the batches that the networks take."""
+    """Split frames into the batches that the trunk takes."""
     return [frames_THW3[start : start + BATCH] for start in range(0, len(frames_THW3), BATCH)]
 
 
-def _signed(frames_NHW3: NDArray[np.uint8]) -> Tensor:
+def signed(frames_NHW3: NDArray[np.uint8]) -> Tensor:
     """Bring RGB bytes to (N, 3, H, W) in [-1, 1]."""
     return torch.from_numpy(frames_NHW3.transpose(0, 3, 1, 2) / np.float32(127.5) - np.float32(1))
 
@@ -65,7 +35,7 @@ def _signed(frames_NHW3: NDArray[np.uint8]) -> Tensor:
 def lpips_tower(frames_NHW3: NDArray[np.uint8]) -> list[Tensor]:
     """The five unit-normalised activations of a batch of frames; made once for a ground truth."""
     with torch.inference_mode():
-        return _tower(_signed(frames_NHW3))
+        return _tower(signed(frames_NHW3))
 
 
 def lpips_distances(first: list[Tensor], second: list[Tensor]) -> NDArray[np.float64]:
@@ -82,7 +52,7 @@ def lpips_spatial_mean(first_NCHW: Tensor, second_NCHW: Tensor) -> float:
 
 
 def _tower(batch_N3HW: Tensor) -> list[Tensor]:
-    weights = _alex()
+    weights = converted(ALEX, _torch_layout)
     shift, scale = (torch.tensor(each).view(1, 3, 1, 1) for each in (SHIFT, SCALE))
     hidden = (batch_N3HW - shift) / scale
     activations = []
@@ -98,22 +68,11 @@ def _tower(batch_N3HW: Tensor) -> list[Tensor]:
 def _distances(first: list[Tensor], second: list[Tensor], spatial: tuple[int, int] | None) -> Tensor:
     total = torch.zeros(len(first[0]))
     for index, (a, b) in enumerate(zip(first, second, strict=True)):
-        layer = ((a - b).pow(2) * _alex()[f"lin{index}.weight"]).sum(1, keepdim=True)
+        layer = ((a - b).pow(2) * converted(ALEX, _torch_layout)[f"lin{index}.weight"]).sum(1, keepdim=True)
         if spatial:
             layer = functional.interpolate(layer, spatial, mode="bilinear", align_corners=False)
         total = total + layer.mean((1, 2, 3))
     return total
-
-
-@cache
-def _alex() -> dict[str, Tensor]:
-    source = resolve(ALEX)
-    converted = source.with_name(f"{source.stem}.{lookup(ALEX).sha256[:12]}.safetensors")
-    if not converted.exists():
-        tensors = _torch_layout(read_array_pickle(source))
-        with publish(converted) as temporary:
-            safetensors.torch.save_file(tensors, temporary)
-    return safetensors.torch.load_file(converted)
 
 
 def _torch_layout(tree: dict[str, Any]) -> dict[str, Tensor]:
@@ -126,27 +85,3 @@ def _torch_layout(tree: dict[str, Any]) -> dict[str, Tensor]:
         tensors[f"conv{index}.bias"] = torch.from_numpy(conv["bias"].copy())
         tensors[f"lin{index}.weight"] = torch.from_numpy(lin.transpose(3, 2, 0, 1).copy())
     return tensors
-
-
-class _ArrayUnpickler(pickle.Unpickler):
-    """Reads dictionaries of numpy arrays and nothing else: any other name in the file is refused."""
-
-    def find_class(self, module: str, name: str) -> Any:
-        """Look up one of the three names that arrays are made of."""
-        if (module, name) not in ARRAY_PARTS:
-            raise Rejected("bad_weight", f"a weight file names {module}.{name}; only arrays are accepted")
-        if name == "_reconstruct":
-            return np.empty(0).__reduce__()[0]
-        return getattr(np, name)
-
-
-def read_array_pickle(path: Path) -> dict[str, Any]:
-    """Read nested dictionaries of numpy arrays; `Rejected("bad_weight")` when a file holds anything else."""
-    with path.open("rb") as stream:
-        try:
-            tree = _ArrayUnpickler(stream).load()
-        except (pickle.UnpicklingError, EOFError, ValueError, TypeError, AttributeError, IndexError) as error:
-            raise Rejected(
-                "bad_weight", f"{path.name} is no pickle of numpy arrays; delete it and retry"
-            ) from error
-    return cast(dict[str, Any], tree)

@@ -1,0 +1,54 @@
+"""Published weights that come as pickles of numpy arrays: read without running anything, then kept safely."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import safetensors.torch
+from torch import Tensor
+
+from datapipe.files import publish
+from datapipe.records import Rejected
+from datapipe.weights import lookup, resolve
+
+ARRAY_PARTS = {("numpy", "ndarray"), ("numpy", "dtype"), ("numpy.core.multiarray", "_reconstruct")}
+
+
+@cache
+def converted(name: str, to_torch: Callable[[dict[str, Any]], dict[str, Tensor]]) -> dict[str, Tensor]:
+    """Tensors of a registry weight, converted once by `to_torch` and then read from safetensors."""
+    source = resolve(name)
+    target = source.with_name(f"{source.stem}.{lookup(name).sha256[:12]}.safetensors")
+    if not target.exists():
+        with publish(target) as temporary:
+            safetensors.torch.save_file(to_torch(read_array_pickle(source)), temporary)
+    return safetensors.torch.load_file(target)
+
+
+class _ArrayUnpickler(pickle.Unpickler):
+    """Reads dictionaries of numpy arrays and nothing else: any other name in the file is refused."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        """Look up one of the three names that arrays are made of."""
+        if (module, name) not in ARRAY_PARTS:
+            raise Rejected("bad_weight", f"a weight file names {module}.{name}; only arrays are accepted")
+        if name == "_reconstruct":
+            return np.empty(0).__reduce__()[0]
+        return getattr(np, name)
+
+
+def read_array_pickle(path: Path) -> dict[str, Any]:
+    """Read nested dictionaries of numpy arrays; `Rejected("bad_weight")` when a file holds anything else."""
+    with path.open("rb") as stream:
+        try:
+            tree = _ArrayUnpickler(stream).load()
+        except (pickle.UnpicklingError, EOFError, ValueError, TypeError, AttributeError, IndexError) as error:
+            raise Rejected(
+                "bad_weight", f"{path.name} is no pickle of numpy arrays; delete it and retry"
+            ) from error
+    return cast(dict[str, Any], tree)

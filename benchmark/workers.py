@@ -1,0 +1,49 @@
+"""Run blocks of jobs on threads of this process, on processes, or on a Dask cluster."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from pathlib import Path
+from typing import TypeVar
+
+from datapipe.cluster import DaskConfig, run_on_dask
+from datapipe.records import Seconds
+
+JobT = TypeVar("JobT")
+ResultT = TypeVar("ResultT")
+BLOCK = 8
+"""Most jobs that share batches."""
+STALL: Seconds = 1800.0
+"""When nothing ends for this long, the workers are restarted."""
+
+
+def spread(
+    function: Callable[[Sequence[JobT]], list[ResultT]], jobs: Sequence[JobT], cluster: str, workers: int
+) -> Iterator[ResultT]:
+    """Yield the results of all jobs, in any order; what a job raises is raised here."""
+    if cluster == "inline":
+        yield from _on_threads(function, jobs, workers)
+        return
+    with tempfile.TemporaryDirectory() as scratch:
+        config = DaskConfig(
+            cluster=cluster, workers=workers, stall=STALL, batch=BLOCK, on_gpu=None, scratch=Path(scratch)
+        )
+        for _, outcome in run_on_dask(function, jobs, config):
+            if isinstance(outcome, BaseException):
+                raise outcome
+            yield outcome
+
+
+def _on_threads(
+    function: Callable[[Sequence[JobT]], list[ResultT]], jobs: Sequence[JobT], workers: int
+) -> Iterator[ResultT]:
+    size = max(1, min(BLOCK, len(jobs) // (2 * workers)))
+    with ThreadPoolExecutor(workers) as pool:
+        blocks = [pool.submit(function, jobs[at : at + size]) for at in range(0, len(jobs), size)]
+        try:
+            for block in as_completed(blocks):
+                yield from block.result()
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
