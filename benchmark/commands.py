@@ -17,10 +17,8 @@ from . import leaderboard
 from .alignment import Alignment
 from .cases import find_cases, parse_systems
 from .controls import CONTROLS
-from .evaluate import EvaluateConfig, evaluate
 from .headlines import headlines
 from .latency import LatencyConfig, time_command, timing_record
-from .metrics import MetricConfig, metrics_for
 from .records import FailurePolicy, Run
 from .runs import check_free, read_run, read_runs, write_run
 from .selftest import Outcome, conformant, run_vectors
@@ -61,6 +59,9 @@ class RunCommand:
 
     def execute(self) -> int:
         """Evaluate; exit code 3 when a video is missing or unusable."""
+        from .evaluate import EvaluateConfig, evaluate
+        from .metrics import MetricConfig, metrics_for
+
         check_free(self.out, self.replace)
         cases, systems = find_cases(self.reference), parse_systems(self.system)
         config = EvaluateConfig(

@@ -190,7 +190,7 @@ class Run:
     systems: tuple[SystemRun, ...]
     differences: tuple[Difference, ...]
     checks: tuple[Check, ...] = ()
-    alignment: dict[str, str | int] = field(default_factory=dict)
+    alignment: dict[str, Any] = field(default_factory=dict)
     """How videos were brought beside their ground truth; part of every score's protocol."""
     on_failure: FailurePolicy = "exclude"
     weights: dict[str, str]

@@ -109,7 +109,7 @@ def test_time_comes_from_the_record_or_is_missing(name: str) -> None:
     measured = METRICS[name].measure(Pair(key="a", truth=footage, generated=footage, timing=timing))
     assert measured.by_case == {"a": {"latency": 3.0, "rtf": 2.0, "first_frame": 0.5}[name.split("/")[1]]}
     with pytest.raises(Rejected):
-        METRICS[f"video/{name}"].measure(Pair(key="a", truth=footage, generated=footage))
+        METRICS[name].measure(Pair(key="a", truth=footage, generated=footage))
 
 
 def test_protocols_tell_settings_apart() -> None:
