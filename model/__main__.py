@@ -84,6 +84,9 @@ class GenerateCases:
     """Which system."""
     data: tuple[Place, ...] = ()
     """Folders of shards; for the system retrieval."""
+    keyframes: bool = False
+    """Also write teacher-forced keyframes into OUT/KEY.keyframes, for the benchmark's keyframe metrics; needs
+    the ground truth KEY.mp4 among the cases."""
     threads: int = 1
     """CPU threads; the small steps of decoding gain nothing from more."""
 
@@ -139,10 +142,11 @@ def _generate(command: Generate) -> int:
 def _generate_cases(command: GenerateCases) -> int:
     import torch
 
-    from .cases import make_cases
+    from .cases import Places, make_cases
 
     torch.set_num_threads(command.threads)
-    failed = make_cases(command.system, command.cases, command.out, command.run, command.data)
+    places = Places(cases=command.cases, out=command.out, run=command.run, data=command.data)
+    failed = make_cases(command.system, places, command.keyframes)
     emit(str(command.out))
     return FAILED if failed else 0
 

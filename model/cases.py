@@ -9,18 +9,22 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from PIL import Image
 
 from datapipe.console import say, track
-from datapipe.files import write_text
-from datapipe.media import SAMPLE_RATE, read_audio, write_video
+from datapipe.files import publish, write_text
+from datapipe.media import SAMPLE_RATE, read_audio, read_frames, write_video
 from datapipe.records import Rejected, Sample, read_record
 
 from .avatar import load_avatar
+from .avatarsync.forced import forced_keyframes
 from .baselines import hold_still, make_shelves, retrieve
 from .data import load_clips
 from .film import read_picture
 from .generate import generate
+from .layers import to_bytes, to_signed
 from .provenance import tag
 from .speech import Speech, from_audio
 
@@ -43,6 +47,18 @@ class System:
     run_id: str
     make: Callable[[Case, Speech], Iterator[NDArray[np.uint8]]]
     needs_speech: bool = True
+    force: Callable[[Case, NDArray[np.uint8]], NDArray[np.uint8]] | None = None
+    """Teacher-forced keyframes (n, S, S, 3) of a case, given its true frames; None for a system without."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Places:
+    """Where cases are read and videos are written, and what a system is made from."""
+
+    cases: Path
+    out: Path
+    run: Path | None = None
+    data: Sequence[Path] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,22 +71,29 @@ class Timing:
     first_frame_seconds: float
 
 
-def make_cases(system: str, cases: Path, out: Path, run: Path | None, data: Sequence[Path]) -> int:
+def make_cases(system: str, places: Places, keyframes: bool = False) -> int:
     """Make all videos and return how many cases failed; their reasons go into timing.json.
 
-    Raises `Rejected("bad_input")` when the folder holds no cases or the system lacks its --run or --data.
+    Raises `Rejected("bad_input")` when the folder holds no cases, the system lacks its --run or --data, or
+    keyframes are asked of a system without any.
     """
-    found = sorted(cases.glob("*.json"))
+    out, found = places.out, sorted(places.cases.glob("*.json"))
     if not found:
-        raise Rejected("bad_input", f"{cases} holds no cases; write some with `avatarsync data export`")
+        raise Rejected(
+            "bad_input", f"{places.cases} holds no cases; write some with `avatarsync data export`"
+        )
     began = time.perf_counter()
-    maker = SYSTEMS[system](run, data)
+    maker = SYSTEMS[system](places.run, places.data)
+    if keyframes and maker.force is None:
+        raise Rejected("bad_input", f"the system {system} has no keyframes; leave --keyframes out")
     loaded = time.perf_counter() - began
     timings: dict[str, Timing] = {}
     failures: dict[str, str] = {}
     for path in track(found, f"generate {system}"):
         try:
             timings[path.stem] = _make_case(maker, path, out)
+            if keyframes:
+                _force_case(maker, path, out)
         except Rejected as rejected:
             failures[path.stem] = rejected.message
             say(f"{path.stem}: {rejected.message}")
@@ -86,15 +109,30 @@ def make_cases(system: str, cases: Path, out: Path, run: Path | None, data: Sequ
     return len(failures)
 
 
-def _make_case(system: System, path: Path, out: Path) -> Timing:
-    sample = read_record(path, Sample, "export the cases again")
-    began = time.perf_counter()
-    case = Case(
+def _read_case(path: Path) -> Case:
+    return Case(
         key=path.stem,
-        sample=sample,
+        sample=read_record(path, Sample, "export the cases again"),
         reference_HW3=read_picture(path.with_suffix(".png")),
         audio=read_audio(path.with_suffix(".wav")),
     )
+
+
+def _force_case(system: System, path: Path, out: Path) -> None:
+    """Write the teacher-forced keyframes of a case as PNGs, named by the index of their frame."""
+    assert system.force is not None
+    case, truth = _read_case(path), read_frames(path.with_suffix(".mp4"))
+    last, folder = len(truth) - 1, out / f"{case.key}.keyframes"
+    for old in folder.glob("*.png"):
+        old.unlink()
+    for keyframe, picture in zip(case.sample.keyframes, system.force(case, truth), strict=True):
+        with publish(folder / f"{min(keyframe.frame, last):06d}.png") as temporary:
+            Image.fromarray(picture).save(temporary, "PNG")
+
+
+def _make_case(system: System, path: Path, out: Path) -> Timing:
+    began = time.perf_counter()
+    case = _read_case(path)
     speech = _speech(case, system.needs_speech)
     blocks, first = [], 0.0
     for block in system.make(case, speech):
@@ -127,7 +165,17 @@ def _avatarsync(run: Path | None, data: Sequence[Path]) -> System:
             raise Rejected("bad_input", f"the reference has {side} px, the run works at {avatar.size}")
         return generate(avatar, case.reference_HW3, speech.phonemes, speech.duration)
 
-    return System(name="avatarsync", run_id=avatar.run_id, make=make)
+    def force(case: Case, truth_THW3: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        given = [keyframe.phoneme for keyframe in case.sample.keyframes]
+        ids = torch.tensor(avatar.keyframes.vocabulary.phoneme_ids(given))
+        last = len(truth_THW3) - 1
+        true = truth_THW3[[min(keyframe.frame, last) for keyframe in case.sample.keyframes]]
+        reference = to_signed(torch.from_numpy(case.reference_HW3)[None])
+        true_n3SS = to_signed(torch.from_numpy(true))
+        made = forced_keyframes(avatar.tokenizer, avatar.keyframes, ids, reference, true_n3SS)
+        return to_bytes(made).numpy()
+
+    return System(name="avatarsync", run_id=avatar.run_id, make=make, force=force)
 
 
 def _static(run: Path | None, data: Sequence[Path]) -> System:

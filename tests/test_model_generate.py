@@ -8,17 +8,23 @@ import torch
 from PIL import Image
 from toy import draw_face, make_clips
 
-from datapipe.media import probe, read_audio, read_frames, wav_bytes
+from datapipe.media import probe, read_audio, read_frames, wav_bytes, write_video
 from datapipe.records import Keyframe, Phoneme, Probe, Rejected, Sample, to_json
+from model import cases
 from model.__main__ import main
 from model.avatar import load_avatar
+from model.avatarsync.decode import generate_tokens
+from model.avatarsync.forced import forced_keyframes
 from model.baselines import hold_still, make_shelves, retrieve
+from model.cases import Places, make_cases
 from model.checkpoint import save_weights
 from model.film import FilmConfig, Request, make_film, read_reference
 from model.generate import generate
+from model.layers import to_signed
 from model.presets import tiny
 from model.provenance import read_tag, tag
 from model.speech import from_audio, from_text
+from model.tokenizer import join_ids
 from model.training import make_interpolator, make_keyframes, make_tokenizer, to_dict
 
 PRESET = tiny()
@@ -194,6 +200,36 @@ def test_cases_are_made_timed_and_failures_named(run, tmp_path):
     assert timing["clips"] == {} and "a" in timing["failures"]
     assert main([*common, "--system", "avatarsync", "--out", str(tmp_path / "ours")]) == 2
     assert main([*common, "--system", "retrieval", "--out", str(tmp_path / "ours")]) == 2
+
+
+def test_keyframes_are_forced_by_the_true_past(run):
+    """Told its own words, the model says them again; told others, it goes on from those."""
+    avatar = load_avatar(run)
+    ids = torch.tensor(avatar.keyframes.vocabulary.phoneme_ids(["SIL", "AA", "M"]))
+    pictures = np.stack([draw_face(1, opening, 1, SIZE) for opening in (0, 1, 0)])
+    true = to_signed(torch.from_numpy(pictures))
+    made = forced_keyframes(avatar.tokenizer, avatar.keyframes, ids, true[:1], true)
+    assert made.shape == true.shape and bool(made.isfinite().all())
+    reference = avatar.tokenizer.encode(true[:1])
+    free = generate_tokens(avatar.keyframes, ids, reference[0])
+    said = avatar.keyframes(ids[None], reference, free[None])
+    groups = avatar.keyframes.config.groups
+    assert torch.equal(join_ids(tuple(part[0].argmax(-1) for part in said), groups), free)
+
+
+def test_keyframes_are_written_by_frame_beside_the_video(run, tmp_path, monkeypatch):
+    write_case(tmp_path / "cases")
+    write_video(tmp_path / "cases/a.mp4", np.stack([draw_face(0, 0, 1, SIZE)] * 25))
+    places = Places(cases=tmp_path / "cases", out=tmp_path / "ours", run=run)
+    stale = tmp_path / "ours/a.keyframes/000009.png"
+    stale.parent.mkdir(parents=True)
+    stale.touch()
+    took = cases.Timing(seconds=1.0, media_seconds=1.0, num_frames=25, first_frame_seconds=0.5)
+    monkeypatch.setattr(cases, "_make_case", lambda system, path, out: took)
+    assert make_cases("avatarsync", places, keyframes=True) == 0
+    assert [path.name for path in stale.parent.iterdir()] == ["000000.png"]
+    with pytest.raises(Rejected, match="no keyframes"):
+        make_cases("static", places, keyframes=True)
 
 
 def test_the_tag_changes_with_the_reference():
