@@ -196,6 +196,8 @@ class Run:
     weights: dict[str, str]
     """Registry name to sha256 of every weight that was used."""
     environment: dict[str, str]
+    conformant: tuple[str, ...] | None = None
+    """What reproduced its published values on this machine just before; None when nobody asked."""
     seconds: dict[str, float]
     """Seconds of computing per metric and stage, summed over workers."""
     schema: str = RUN_SCHEMA
