@@ -1,0 +1,276 @@
+"""A system as a Python callable, in a process of its own: loaded once, asked many times, timed inside.
+
+`package.module:factory` names a function without arguments that returns a session. Its method `speak` takes
+any of the arguments below by name, writes the video to `out`, and may return a dict with `stages` (name to
+seconds) and `first_frame_seconds`.
+
+    reference: Path          the reference picture
+    audio: Path              16 kHz mono WAV
+    phonemes: tuple[Phoneme, ...]
+    out: Path                where the video must be when `speak` returns
+    first_frame: Callable    to be called once the first frame is finished; preferred to the returned time
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import json
+import multiprocessing
+import os
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from multiprocessing.connection import Connection
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import psutil
+
+from datapipe.records import Phoneme, Rejected, Seconds, from_dict, from_json, to_dict
+
+from .own_record import check_times
+from .process_tree import Watch, cpu_seconds, high_water_bytes, resident_bytes, tree
+
+SECONDS_TO_END = 5.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """One query: make this video."""
+
+    reference: Path
+    audio: Path
+    out: Path
+    phonemes: tuple[Phoneme, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What one query took, timed inside the process that did it."""
+
+    seconds: Seconds
+    cpu_seconds: Seconds
+    peak_bytes: int | None
+    first_frame_seconds: Seconds | None = None
+    gpu_peak_bytes: int | None = None
+    """Most memory that torch held on the accelerators during the query; None without one."""
+    stages: dict[str, Seconds] = field(default_factory=dict)
+
+
+def import_named(text: str) -> Any:
+    """Import `package.module:name`; the current folder is looked in last.
+
+    Raises `Rejected("bad_input")` when there is no such module or name.
+    """
+    module, separator, name = text.partition(":")
+    if not separator or not module or not name:
+        raise Rejected(
+            "bad_input", f"`{text}` is not package.module:name; for example mymethod.bench:factory"
+        )
+    if str(Path.cwd()) not in sys.path:
+        sys.path.append(str(Path.cwd()))
+    try:
+        return getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise Rejected("bad_input", f"`{text}` cannot be imported: {error}; check the name") from error
+
+
+class Session:
+    """Parent's side of the process: starts it, asks it, watches its memory, ends it.
+
+    Use as a context manager. Raises `Rejected`: bad_input (the callable's own error), timeout, crashed.
+    """
+
+    def __init__(self, factory: str, timeout: Seconds) -> None:
+        self.factory, self.timeout = factory, timeout
+        self.load_seconds: Seconds = 0.0
+        """Importing the module and running the factory; Python's own start is not in it."""
+
+    def __enter__(self) -> Session:
+        context = multiprocessing.get_context("spawn")
+        self._connection, theirs = context.Pipe()
+        self._process = context.Process(target=_serve, args=(theirs, self.factory))
+        self._process.start()
+        theirs.close()
+        try:
+            self.load_seconds = self._receive()["load_seconds"]
+        except BaseException:
+            self._kill()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._connection.close()  # which ends the loop over there
+        self._process.join(SECONDS_TO_END if kind is None else 0.0)
+        self._kill()
+
+    def ask(self, request: Request) -> Answer:
+        """Send one query, wait for its end, and add what was seen of the memory of its children."""
+        try:
+            self._connection.send_bytes(json.dumps(to_dict(request)).encode())
+            watch = Watch(self._process.pid or 0, resident_bytes)
+        except (OSError, psutil.Error) as error:
+            raise self._crashed() from error
+        watch.start()
+        try:
+            answer = from_dict(self._receive(), Answer)
+        finally:
+            watch.stop()
+        return replace(
+            answer, peak_bytes=max(filter(None, (answer.peak_bytes, watch.peak_bytes)), default=None)
+        )
+
+    def _receive(self) -> dict[str, Any]:
+        try:
+            if not self._connection.poll(self.timeout):
+                self._kill()
+                message = f"`{self.factory}` took longer than {self.timeout:.0f} s; raise --timeout"
+                raise Rejected("timeout", message)
+            answer: dict[str, Any] = json.loads(self._connection.recv_bytes())
+        except (EOFError, OSError) as error:
+            raise self._crashed() from error
+        if "error" in answer:
+            raise Rejected("bad_input", f"`{self.factory}`: {answer['error']}")
+        return answer
+
+    def _crashed(self) -> Rejected:
+        self._process.join(SECONDS_TO_END)
+        code = self._process.exitcode
+        return Rejected("crashed", f"the process of `{self.factory}` is gone (code {code}); see its messages")
+
+    def _kill(self) -> None:
+        if self._process.is_alive() and self._process.pid:
+            for each in reversed(tree(psutil.Process(self._process.pid))):
+                with suppress(psutil.Error):
+                    each.kill()
+        self._process.join()
+
+
+def _serve(connection: Connection, factory: str) -> None:
+    """Child's side: load, then answer until the pipe is closed."""
+    os.dup2(2, 1)  # a system's own words are messages, not data
+    try:
+        began = time.perf_counter()
+        session = import_named(factory)()
+        _synchronise()
+        _send(connection, {"load_seconds": time.perf_counter() - began})
+    except Exception as error:  # noqa: BLE001 - the system's own error, of any kind, is its answer
+        _send_error(connection, error)
+        return
+    while True:
+        try:
+            request = from_json(connection.recv_bytes().decode(), Request)
+        except EOFError:
+            return
+        try:
+            _send(connection, to_dict(answer(session, request)))
+        except Exception as error:  # noqa: BLE001 - the same
+            _send_error(connection, error)
+
+
+def answer(session: Any, request: Request, clock: Callable[[], float] = time.perf_counter) -> Answer:
+    """Run one query here and time it; accelerators are waited for before and after.
+
+    Raises `Rejected("bad_input")` when `speak` asks for what is not there, or returns what is no dict.
+    """
+    first_at: list[float] = []
+
+    def first_frame() -> None:
+        """Note when the first frame is finished, once."""
+        if not first_at:
+            _synchronise()
+            first_at.append(clock())
+
+    arguments = _arguments(session.speak, request, first_frame)
+    this, has_high_water = psutil.Process(), _reset_high_water()
+    _synchronise()
+    worked, began = cpu_seconds(this), clock()
+    told = session.speak(**arguments)
+    _synchronise()
+    ended, worked = clock(), cpu_seconds(this) - worked
+    told = _checked({} if told is None else told, ended - began)
+    return Answer(
+        seconds=ended - began,
+        cpu_seconds=worked,
+        peak_bytes=high_water_bytes(os.getpid()) if has_high_water else None,
+        first_frame_seconds=first_at[0] - began if first_at else told.get("first_frame_seconds"),
+        gpu_peak_bytes=_gpu_peak_bytes(),
+        stages=told.get("stages", {}),
+    )
+
+
+def _arguments(
+    speak: Callable[..., Any], request: Request, first_frame: Callable[[], None]
+) -> dict[str, Any]:
+    known: dict[str, Any] = {
+        "reference": request.reference,
+        "audio": request.audio,
+        "phonemes": request.phonemes,
+        "out": request.out,
+        "first_frame": first_frame,
+    }
+    wanted = list(inspect.signature(speak).parameters)
+    if strange := [name for name in wanted if name not in known]:
+        raise Rejected("bad_input", f"speak() asks for {', '.join(strange)}; there is {', '.join(known)}")
+    if "phonemes" in wanted and not request.phonemes:
+        raise Rejected("bad_input", f"{request.out.stem} has no phonemes; export the case with its KEY.json")
+    return {name: known[name] for name in wanted}
+
+
+def _checked(told: Any, seconds: Seconds) -> dict[str, Any]:
+    """Refuse a record that claims more time than went by."""
+    if not isinstance(told, dict) or not isinstance(told.get("stages", {}), dict):
+        raise Rejected("bad_input", "speak() must return None, or a dict of times whose `stages` is a dict")
+    check_times("speak()", seconds, told.get("first_frame_seconds"), told.get("stages", {}))
+    return told
+
+
+def _send(connection: Connection, message: Any) -> None:
+    connection.send_bytes(json.dumps(message).encode())
+
+
+def _send_error(connection: Connection, error: Exception) -> None:
+    if not isinstance(error, Rejected):
+        traceback.print_exception(error)
+    _send(connection, {"error": f"{type(error).__name__}: {error}"})
+
+
+def _torch_with_accelerator() -> Any:
+    """Find torch if the system uses it on an accelerator; importing it here would be the system's cost."""
+    torch = sys.modules.get("torch")
+    return torch if torch and torch.cuda.is_available() and torch.cuda.is_initialized() else None
+
+
+def _synchronise() -> None:
+    """Wait until the accelerators are done: what was only queued is not finished."""
+    if torch := _torch_with_accelerator():
+        for device in range(torch.cuda.device_count()):
+            torch.cuda.synchronize(device)
+
+
+def _gpu_peak_bytes() -> int | None:
+    """Most bytes of the query; the counters begin anew for the next one."""
+    torch = _torch_with_accelerator()
+    if not torch:
+        return None
+    devices = range(torch.cuda.device_count())
+    peak = sum(int(torch.cuda.max_memory_allocated(device)) for device in devices)
+    for device in devices:
+        torch.cuda.reset_peak_memory_stats(device)
+    return peak
+
+
+def _reset_high_water() -> bool:
+    """Let the kernel's record of most memory begin anew; False where it does not allow that."""
+    try:
+        Path("/proc/self/clear_refs").write_text("5", encoding="utf-8")
+    except OSError:
+        return False
+    return True
