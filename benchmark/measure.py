@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from datapipe.files import sha256_of
 from datapipe.records import Rejected
@@ -18,6 +21,7 @@ from .keyframes import keyframe_pair
 from .machine import use_one_thread
 from .metrics import Metric, Pair, metrics_for
 from .records import GROUND_TRUTH, Case, System
+from .states import FeatureSets, Values
 
 if TYPE_CHECKING:
     from .evaluate import EvaluateConfig
@@ -181,9 +185,19 @@ def _pair(case: Case, truth: Footage, generated: Footage, system: System | None)
 def measured(metric: Metric, pair: Pair, store: Store) -> Any:
     """State of one case; one that cannot be measured is a counted failure."""
     try:
-        return store.timed(f"metric {metric.name}", lambda: metric.measure(pair))
+        state = store.timed(f"metric {metric.name}", lambda: metric.measure(pair))
     except Rejected as rejected:
         return metric.kind.failed(pair.key, rejected.message)
+    if all_finite(state):
+        return state
+    return metric.kind.failed(pair.key, f"{pair.key}: {metric.name} is no finite number; look at the video")
+
+
+def all_finite(state: Values | FeatureSets) -> bool:
+    """Whether a state holds numbers only: one NaN would take the score of all clips with it."""
+    if isinstance(state, Values):
+        return all(math.isfinite(value) for value in state.by_case.values())
+    return all(np.isfinite(rows.load()).all() for both in state.by_case.values() for rows in both)
 
 
 def failed_states(row: str, metrics: Sequence[Metric], key: str, why: str) -> dict[tuple[str, str], Any]:
