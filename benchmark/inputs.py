@@ -42,24 +42,24 @@ def reference_file(case: Case, folder: Path) -> Path:
     """The reference picture; the first frame, written into `folder`, where the case has none."""
     if case.picture is not None:
         return case.picture.resolve()
-    first = read_frames(case.video, 0.0, 1.0 / FPS)[0]
-    path = folder / "reference.png"
-    _write_picture(path, first)
+    return write_reference(case, folder / "reference.png")
+
+
+def write_reference(case: Case, path: Path) -> Path:
+    """Write the reference picture as a PNG, whatever its own format is, and return where it is."""
+    if not cv2.imwrite(str(path), np.ascontiguousarray(reference_frame(case)[:, :, ::-1])):
+        raise Rejected("bad_input", f"{path.name} cannot be written as a picture")
     return path
 
 
-def write_reference(case: Case, path: Path) -> None:
-    """Write the reference picture as a PNG, whatever its own format is."""
-    picture = None if case.picture is None else cv2.imread(str(case.picture), cv2.IMREAD_COLOR)
-    if case.picture is not None and picture is None:
+def reference_frame(case: Case) -> NDArray[np.uint8]:
+    """The reference picture as (H, W, 3) RGB; the first frame of the truth where the case has none."""
+    if case.picture is None:
+        return read_frames(case.video, 0.0, 1.0 / FPS)[0]
+    picture = cv2.imread(str(case.picture), cv2.IMREAD_COLOR)
+    if picture is None:
         raise Rejected("bad_input", f"{case.picture.name} cannot be read as a picture; export the case again")
-    frame = read_frames(case.video, 0.0, 1.0 / FPS)[0] if picture is None else picture[:, :, ::-1]
-    _write_picture(path, np.ascontiguousarray(frame))
-
-
-def _write_picture(path: Path, frame_HW3: NDArray[np.uint8]) -> None:
-    if not cv2.imwrite(str(path), np.ascontiguousarray(frame_HW3[:, :, ::-1])):
-        raise Rejected("bad_input", f"{path.name} cannot be written as a picture")
+    return np.ascontiguousarray(picture[:, :, ::-1], dtype=np.uint8)
 
 
 def sound_source(case: Case) -> Path:

@@ -49,7 +49,7 @@ def _read(path: Path) -> Adapter:
         return from_dict(json.loads(path.read_text(encoding="utf-8")), Adapter)
     except OSError as error:
         raise Rejected("bad_input", f"{path} cannot be read: {error.strerror}") from error
-    except (ValueError, TypeError, cattrs.BaseValidationError) as error:
+    except (ValueError, TypeError, AttributeError, cattrs.BaseValidationError) as error:
         hint_ = "`avatarsync bench systems show sadtalker --json` shows the fields"
         raise Rejected("bad_input", f"{path} is no adapter; {hint_}") from error
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import yaml  # type: ignore[import-untyped]
+from numpy.typing import NDArray
 
 from datapipe.files import write_bytes, write_text
 from datapipe.media import FPS, mux, probe, read_frames, wav_bytes, write_video
@@ -17,7 +18,14 @@ from datapipe.records import Rejected
 
 from .. import template
 from ..child import last_words
-from ..inputs import num_frames_of, sound_of_length, text_of, write_reference
+from ..inputs import (
+    SAMPLES_PER_FRAME,
+    num_frames_of,
+    reference_frame,
+    sound_of_length,
+    text_of,
+    write_reference,
+)
 from ..records import Case
 from .adapter import AUDIO, FACES, OUT, REFERENCE, STILL, VIDEO, Adapter, ScratchFile
 
@@ -56,9 +64,8 @@ def stage(setup: Setup, case: Case, root: Path) -> tuple[str, ...]:
     num_frames = num_frames_of(case)
     write_reference(case, root / REFERENCE)
     heard = max(num_frames + round(adapter.pad_seconds * FPS), round(adapter.least_seconds * FPS))
-    write_bytes(
-        root / AUDIO, wav_bytes(np.pad(sound_of_length(case, num_frames), (0, (heard - num_frames) * 640)))
-    )
+    silence = (heard - num_frames) * SAMPLES_PER_FRAME
+    write_bytes(root / AUDIO, wav_bytes(np.pad(sound_of_length(case, num_frames), (0, silence))))
     values = _values(setup, case)
     _stage_videos(case, root, num_frames, values["face"])
     for wanted in adapter.files:
@@ -85,17 +92,10 @@ def _values(setup: Setup, case: Case) -> dict[str, str]:
 def _stage_videos(case: Case, root: Path, num_frames: int, face: str) -> None:
     """Make the videos that only some methods are shown: one that repeats the picture, or the true one."""
     if face == STILL:
-        picture = _even_picture(root / REFERENCE)
-        write_video(root / STILL, np.repeat(picture[None], num_frames, axis=0), crf=FINISHED_CRF)
+        still_1HW3 = _even(reference_frame(case)[None])
+        write_video(root / STILL, np.repeat(still_1HW3, num_frames, axis=0), crf=FINISHED_CRF)
     if face == VIDEO:
         shutil.copyfile(case.video, root / VIDEO)
-
-
-def _even_picture(path: Path) -> np.ndarray[Any, np.dtype[np.uint8]]:
-    """A picture as (H, W, 3) RGB with even sides, as H.264 needs them."""
-    frame: np.ndarray[Any, np.dtype[np.uint8]] = read_frames(path)[0]
-    height, width = frame.shape[0] // 2 * 2, frame.shape[1] // 2 * 2
-    return frame[:height, :width]
 
 
 def _write_file(wanted: ScratchFile, repo: Path, root: Path, values: dict[str, str]) -> None:
@@ -156,11 +156,14 @@ def finish(adapter: Adapter, case: Case, made: Path, folder: Path) -> Path:
     return made
 
 
-def _cropped(
-    adapter: Adapter, frames_THW3: np.ndarray[Any, np.dtype[np.uint8]]
-) -> np.ndarray[Any, np.dtype[np.uint8]]:
+def _even(frames_THW3: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Without the last row or column where H.264 cannot have it."""
+    return frames_THW3[:, : frames_THW3.shape[1] // 2 * 2, : frames_THW3.shape[2] // 2 * 2]
+
+
+def _cropped(adapter: Adapter, frames_THW3: NDArray[np.uint8]) -> NDArray[np.uint8]:
     if adapter.crop is None:
-        return frames_THW3[:, : frames_THW3.shape[1] // 2 * 2, : frames_THW3.shape[2] // 2 * 2]
+        return _even(frames_THW3)
     left, top, right, bottom = adapter.crop
     height, width = frames_THW3.shape[1:3]
     if right > width or bottom > height:
