@@ -6,8 +6,6 @@ never removed; what was not measured is None, never a guess.
 
 from __future__ import annotations
 
-import re
-import shlex
 import statistics
 import tempfile
 import time
@@ -19,16 +17,19 @@ from types import MappingProxyType
 from typing import Literal, Protocol
 
 from datapipe.console import track
-from datapipe.media import probe, read_audio, write_wav
+from datapipe.media import probe
 from datapipe.records import Rejected, Seconds, to_dict
 
+from .inputs import audio_file, check_key, reference_file, text_of
 from .own_record import OwnRecord, read_own_record
 from .percentiles import outliers
 from .process_tree import run_command
 from .records import Case, Timing
 from .session import Request, Session
+from .template import fill, places_in, split
 
-PLACES = ("{reference}", "{audio}", "{out}")
+PLACES = ("out", "reference", "audio", "video", "text", "key")
+"""What a command may hold in braces."""
 DECLARED_FPS = 25.0
 """Frame rate that all systems are held to, beside their own: fewer frames a second are less work."""
 
@@ -129,25 +130,19 @@ class Speaker(Protocol):
         ...
 
 
-def command_for(template: str, case: Case, out: Path, audio: Path | None = None) -> list[str]:
+def command_for(template: str, case: Case, out: Path) -> list[str]:
     """Fill a template such as `python run.py --image {reference} --audio {audio} --out {out}`.
 
     The template is split like a shell would, then filled, so that no path can add an argument; no shell runs.
+    A picture or sound that the case has only inside its video is written beside `out`.
     """
-    try:
-        words = shlex.split(template)
-    except ValueError as error:
-        raise Rejected("bad_input", f"the command cannot be split: {error}; check its quotes") from error
-    if not any("{out}" in word for word in words):
-        raise Rejected("bad_input", f"the command must hold {{out}}, and may hold {', '.join(PLACES[:2])}")
-    picture, sound = case.picture or case.video, audio or case.video.with_suffix(".wav")
-    values = dict(zip(PLACES, (str(picture), str(sound), str(out)), strict=True))
-    return [_filled(word, values) for word in words]
-
-
-def _filled(word: str, values: dict[str, str]) -> str:
-    """Fill each place once: a path that holds `{out}` stays as it is."""
-    return re.sub("|".join(map(re.escape, values)), lambda found: values[found.group()], word)
+    words = split(template, PLACES, ("out",))
+    values = {"out": str(out), "video": str(case.video.resolve()), "key": case.key, "text": text_of(case)}
+    if "reference" in (used := places_in(words)):
+        values["reference"] = str(reference_file(case, out.parent))
+    if "audio" in used:
+        values["audio"] = str(audio_file(case, out.parent))
+    return [fill(word, values) for word in words]
 
 
 def command_speaker(
@@ -162,7 +157,7 @@ def command_speaker(
         """Run it once in the folder of `out`."""
         to_stdout = config.first_frame == "stdout"
         watched = {"record": None, "out": out, "stdout": out.with_name("stdout.stream")}[config.first_frame]
-        command = command_for(template, case, out, _sound_of(case, out.parent))
+        command = command_for(template, case, out)
         usage = run_command(command, config.timeout, watched, to_stdout, clock)
         own = read_own_record(out.parent / "timing.json", case.key, usage.wall_seconds)
         trial = Trial(
@@ -196,10 +191,10 @@ def session_speaker(session: Session) -> Speaker:
         """Ask once."""
         answer = session.ask(
             Request(
-                reference=(case.picture or case.video).resolve(),
-                audio=_sound_of(case, out.parent).resolve(),
+                reference=reference_file(case, out.parent),
+                audio=audio_file(case, out.parent),
                 phonemes=case.sample.phonemes if case.sample else (),
-                out=out.resolve(),
+                out=out,
             )
         )
         return Trial(
@@ -213,21 +208,6 @@ def session_speaker(session: Session) -> Speaker:
         )
 
     return speak
-
-
-def _sound_of(case: Case, folder: Path) -> Path:
-    """Find the case's WAV, or take the sound out of its video; not timed."""
-    beside = case.video.with_suffix(".wav")
-    if beside.exists():
-        return beside
-    taken = folder / "sound.wav"
-    try:
-        write_wav(taken, read_audio(case.video))
-    except Rejected as rejected:
-        if rejected.reason != "no_audio":
-            raise
-        return beside  # a command that wants no sound needs none
-    return taken
 
 
 @contextmanager
@@ -282,8 +262,8 @@ def time_case(speak: Speaker, case: Case, out: Path, config: LatencyConfig) -> L
 def run_once(speak: Speaker, case: Case, out: Path) -> Trial:
     """Run in an empty folder, so that no earlier video counts; a whole video is moved to `out`/KEY.mp4."""
     out.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".run.", dir=out) as folder:
-        video = Path(folder) / f"{case.key}.mp4"
+    with tempfile.TemporaryDirectory(prefix=".run.", dir=out.resolve()) as folder:
+        video = Path(folder) / f"{check_key(case.key)}.mp4"
         trial = speak(case, video)
         probe(video)
         video.replace(out / video.name)

@@ -92,17 +92,20 @@ class Session:
         """Importing the module and running the factory; Python's own start is not in it."""
 
     def __enter__(self) -> Session:
+        self.load_seconds = self._start()
+        return self
+
+    def _start(self) -> Seconds:
         context = multiprocessing.get_context("spawn")
         self._connection, theirs = context.Pipe()
         self._process = context.Process(target=_serve, args=(theirs, self.factory))
         self._process.start()
         theirs.close()
         try:
-            self.load_seconds = self._receive()["load_seconds"]
+            return float(self._receive()["load_seconds"])
         except BaseException:
             self._kill()
             raise
-        return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -112,7 +115,12 @@ class Session:
         self._kill()
 
     def ask(self, request: Request) -> Answer:
-        """Send one query, wait for its end, and add what was seen of the memory of its children."""
+        """Send one query, wait for its end, and add what was seen of the memory of its children.
+
+        After a crash or a timeout the next query loads the system again, in a new process.
+        """
+        if not self._process.is_alive():
+            self._start()
         try:
             self._connection.send_bytes(json.dumps(to_dict(request)).encode())
             watch = Watch(self._process.pid or 0, resident_bytes)

@@ -21,6 +21,7 @@ from datapipe.files import write_text
 from datapipe.media import FPS, SAMPLE_RATE, read_audio, read_frames, write_video, write_wav
 from datapipe.records import Rejected, Sample, Seconds, to_json
 
+from .inputs import sound_source
 from .latency import Latency, LatencyConfig, Speaker, Trial, latency_of, median_of, run_once
 from .records import Case, Estimate
 
@@ -96,13 +97,8 @@ def cut_cases(case: Case, folder: Path, counts: Sequence[int] = COUNTS) -> tuple
     if len(usable) < 3:
         message = f"{case.key} has {num_known} phonemes: too few for a sweep from {min(counts)} on"
         raise Rejected("bad_input", f"{message}; give a longer clip")
-    frames, audio = read_frames(case.video), read_audio(_sound_source(case))
+    frames, audio = read_frames(case.video), read_audio(sound_source(case))
     return tuple(_cut(case, count, folder, frames, audio) for count in usable)
-
-
-def _sound_source(case: Case) -> Path:
-    beside = case.video.with_suffix(".wav")
-    return beside if beside.exists() else case.video
 
 
 def _cut(

@@ -4,6 +4,7 @@ import itertools
 import json
 import math
 import random
+import shutil
 import sys
 import time
 from collections.abc import Callable
@@ -85,7 +86,7 @@ def python(code: str, *words: str) -> str:
 
 
 COPY = "import shutil,sys; shutil.copyfile(sys.argv[1], sys.argv[2])"
-MAKE = python(COPY, "{reference}", "{out}")
+MAKE = python(COPY, "{video}", "{out}")
 
 
 @pytest.mark.parametrize(("percentile", "runs"), [(50, 11), (90, 64), (95, 130), (99, 662)])
@@ -110,7 +111,7 @@ def test_no_percentile_without_the_runs_for_it() -> None:
 
 @pytest.mark.parametrize(("percentile", "runs"), [(50, 11), (50, 40), (90, 64), (90, 200)])
 def test_the_bound_holds_in_99_of_100_sessions(percentile: int, runs: int) -> None:
-    times = np.random.default_rng(3).exponential(size=(2000, runs))
+    times = np.random.default_rng(3).exponential(size=(700, runs))
     truth = -math.log(1 - percentile / 100)
     held = np.mean([upper_bound(session, percentile) >= truth for session in times])
     assert held >= 0.985
@@ -157,7 +158,8 @@ def test_yesterdays_video_does_not_count(case: Case, tmp_path: Path) -> None:
     ("template", "reason", "word"),
     [
         ("make.py {reference}", "bad_input", "{out}"),
-        ("make.py 'open {out}", "bad_input", "quotes"),
+        ("make.py {out} {refrence}", "bad_input", "did you mean `reference`"),
+        ("make.py 'open {out}", "bad_input", "cannot be split"),
         ("/no/such/program {out}", "bad_input", "not a program"),
         (python("raise SystemExit(3)", "{out}"), "bad_input", "code 3"),
         (python("import sys; sys.exit('out of luck')", "{out}"), "bad_input", "out of luck"),
@@ -167,20 +169,21 @@ def test_yesterdays_video_does_not_count(case: Case, tmp_path: Path) -> None:
 )
 def test_a_command_that_fails(template: str, reason: str, word: str, case: Case, tmp_path: Path) -> None:
     with pytest.raises(Rejected) as caught:
-        time_command(template, [case], tmp_path, replace(ONCE, timeout=0.6))
+        time_command(template, [case], tmp_path, replace(ONCE, timeout=0.6 if reason == "timeout" else 20.0))
     assert caught.value.reason == reason
     assert word in caught.value.message
 
 
-def test_a_path_cannot_become_an_argument(case: Case) -> None:
-    command = command_for("tool --in {reference} --out={out}", case, Path("/x/a b; rm -rf {audio}.mp4"))
-    assert command[-1] == "--out=/x/a b; rm -rf {audio}.mp4"
-    assert len(command) == 4
+def test_a_path_cannot_become_an_argument(case: Case, tmp_path: Path) -> None:
+    out = tmp_path / "a b; rm -rf {audio}.mp4"
+    command = command_for("tool --in {reference} --out={out} --text {text}", case, out)
+    assert command[3:] == [f"--out={out}", "--text", "ah"]
+    assert command[2] == str(tmp_path / "reference.png")
 
 
 def test_sound_is_taken_out_of_the_video_where_there_is_no_wav(cases: Path, tmp_path: Path) -> None:
     check = "import shutil,sys,wave; wave.open(sys.argv[3]); shutil.copyfile(sys.argv[1], sys.argv[2])"
-    template = python(check, "{reference}", "{out}", "{audio}")
+    template = python(check, "{video}", "{out}", "{audio}")
     measured, failures = time_cases(command_speaker(template, ONCE), find_cases(cases), tmp_path, ONCE)
     assert (len(measured), failures) == (2, {})
 
@@ -214,7 +217,7 @@ def test_a_late_command_takes_its_children_along(tmp_path: Path) -> None:
         f"open('{mark}', 'w').write(str(p.pid)); p.wait()"
     )
     with pytest.raises(Rejected, match="longer than"):
-        run_command([sys.executable, "-c", code], 1.0)
+        run_command([sys.executable, "-c", code], 2.0)
     pid = int(mark.read_text())
     assert any(time.sleep(0.05) or is_gone(pid) for _ in range(100))
 
@@ -235,7 +238,7 @@ def test_first_frame_of_a_command_is_when_it_can_be_decoded(
     code: str, where: str, case: Case, tmp_path: Path
 ) -> None:
     config = replace(ONCE, first_frame=where)
-    trial = run_once(command_speaker(python(code, "{reference}", "{out}"), config), case, tmp_path)
+    trial = run_once(command_speaker(python(code, "{video}", "{out}"), config), case, tmp_path)
     assert trial.first_frame_seconds is not None
     assert 0 < trial.first_frame_seconds < trial.seconds - 0.3
     silent = run_once(command_speaker(MAKE, replace(ONCE, first_frame="stdout")), case, tmp_path)
@@ -250,7 +253,7 @@ def with_record(record: dict, sleep: float = 0.4) -> str:
         f"time.sleep({sleep}); "
         f"pathlib.Path(sys.argv[2]).with_name('timing.json').write_text(json.dumps({text}))"
     ).replace("null", "None")
-    return python(code, "{reference}", "{out}")
+    return python(code, "{video}", "{out}")
 
 
 def own(seconds: float, **more: object) -> dict:
@@ -293,16 +296,18 @@ def test_a_record_that_cannot_be_true_is_refused(record: dict, word: str, case: 
 
 SYSTEM = '''
 import os, pathlib, shutil, sys, time
+VIDEO = pathlib.Path(__file__).with_name("made.mp4")
 
 class Fast:
     """Loads slowly, then answers at once."""
     def speak(self, reference, audio, out, first_frame):
+        assert reference.suffix == ".png" and audio.suffix == ".wav"
         print("chatter")
         time.sleep(0.1)
         first_frame()
         time.sleep(0.1)
         first_frame()
-        shutil.copyfile(reference, out)
+        shutil.copyfile(VIDEO, out)
         return {"stages": {"sleep": 0.19}}
 
 def fast():
@@ -310,14 +315,14 @@ def fast():
     return Fast()
 
 class Reader:
-    def speak(self, phonemes, reference, out):
+    def speak(self, phonemes, out):
         assert [each.symbol for each in phonemes] == ["AA"] * 22
-        shutil.copyfile(reference, out)
+        shutil.copyfile(VIDEO, out)
 
 class Waster:
     """Uses memory and processor time in one query only."""
     calls = 0
-    def speak(self, reference, out):
+    def speak(self, out):
         self.calls += 1
         if self.calls == 1:
             held = bytearray(200 << 20)
@@ -325,7 +330,7 @@ class Waster:
             began = time.process_time()
             while time.process_time() - began < 0.2:
                 pass
-        shutil.copyfile(reference, out)
+        shutil.copyfile(VIDEO, out)
 
 class Odd:
     def speak(self, colour): pass
@@ -333,6 +338,11 @@ class Broken:
     def speak(self, out): raise ValueError("no such mouth")
 class Gone:
     def speak(self, out): os._exit(7)
+class Frail:
+    def speak(self, out):
+        if out.stem == "clip0":
+            os._exit(7)
+        shutil.copyfile(VIDEO, out)
 class Slow:
     def speak(self, out): time.sleep(30)
 class Liar:
@@ -346,7 +356,8 @@ def unloadable():
 
 
 @pytest.fixture
-def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+def module(case: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    shutil.copyfile(case.video, tmp_path / "made.mp4")
     (tmp_path / "bench_under_test.py").write_text(SYSTEM)
     monkeypatch.syspath_prepend(tmp_path)
     return "bench_under_test"
@@ -404,6 +415,12 @@ def test_a_session_that_fails(
             run_once(session_speaker(session), case, tmp_path / "out")
     assert caught.value.reason == reason
     assert word in caught.value.message
+
+
+def test_after_a_crash_the_next_clip_has_a_new_process(module: str, cases: Path, tmp_path: Path) -> None:
+    with Session(f"{module}:Frail", 20.0) as session:
+        measured, failures = time_cases(session_speaker(session), find_cases(cases), tmp_path / "o", ONCE)
+    assert ([each.key for each in measured], list(failures)) == (["clip1"], ["clip0"])
 
 
 def test_a_session_that_does_not_load(module: str) -> None:
@@ -594,10 +611,11 @@ def test_the_sweep_command_runs_a_session(
 ) -> None:
     (tmp_path / "sleeper.py").write_text(
         "import shutil, time\n"
+        "from bench_under_test import VIDEO\n"
         "class Sleeper:\n"
-        "    def speak(self, phonemes, reference, out):\n"
-        "        time.sleep(0.004 * len(phonemes))\n"
-        "        shutil.copyfile(reference, out)\n"
+        "    def speak(self, phonemes, out):\n"
+        "        time.sleep(0.01 * len(phonemes))\n"
+        "        shutil.copyfile(VIDEO, out)\n"
     )
     command = LatencyCommand(
         reference=cases, out=tmp_path / "o", callable="sleeper:Sleeper", sweep=True, warmup=0, repeats=1
@@ -605,5 +623,5 @@ def test_the_sweep_command_runs_a_session(
     assert command.execute() == DONE
     made = from_json((tmp_path / "o/sweep.json").read_text(), sweep.Sweep)
     assert [point.num_phonemes for point in made.points] == list(range(2, 21))
-    assert 0.002 < made.latency_fit.slope.value < 0.02
+    assert 0.004 < made.latency_fit.slope.value < 0.03
     assert "slope, ms per phoneme" in capsys.readouterr().out
