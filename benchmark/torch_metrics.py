@@ -35,8 +35,8 @@ Clips = Tensor | Sequence[Tensor]
 OUTCOMES = ("", *sorted(REASONS))
 """How a clip ended: measured, or the reason why not; states hold the position."""
 KEY_BYTES = 32
-LOUDEST = 1.001
-"""Resampling may overshoot 1 by a hair; what is louder is not in [-1, 1]."""
+LOUDEST = 2.0
+"""Decoders overshoot 1; what is louder than this is no sound in [-1, 1] but 16-bit samples."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,8 +56,8 @@ class Coverage:
 class ClipMetric(torchmetrics.Metric):
     """A metric over clips; make one with `as_torchmetric`.
 
-    States are lists over clips that concatenate, so any number of processes gives the value of one. Clips with
-    a key count once, however often a sampler repeats them; clips without one count every time.
+    States are lists over clips that concatenate, so any number of processes gives the value of one. Clips
+    with a key count once, however often a sampler repeats them; clips without one count every time.
     """
 
     is_differentiable = False
@@ -70,7 +70,7 @@ class ClipMetric(torchmetrics.Metric):
         self.coverage = Coverage()
         for weight in self.definition.weights:
             resolve(weight)
-        # named by the protocol, since a MetricCollection merges metrics whose states have equal names and values
+        # named by the protocol: a MetricCollection merges metrics whose states have equal names and values
         self.prefix = f"{self.definition.name.replace('/', '_')}_{self.definition.protocol.hash}"
         for part in STATES[self.definition.kind]:
             self.add_state(f"{self.prefix}_{part}", [], dist_reduce_fx="cat")
@@ -288,9 +288,8 @@ def _batch(
     if keys is not None and len(set(keys)) < size:
         raise Rejected("bad_input", "two clips of a batch have the same key; give each its own")
     blank = [None] * size
-    rows = zip(
-        generated, truth, keys or blank, blank if audio is None else audio, timing or blank, strict=True
-    )
+    sounds = blank if audio is None else audio
+    rows = zip(generated, truth, keys or blank, sounds, timing or blank, strict=True)
     return [_clip(*row) for row in rows]
 
 
@@ -303,10 +302,8 @@ def _clip(
     names = [_hash(each) for each in (generated, truth)]
     content = " ".join(names)
     try:
-        made, true = (
-            Footage(name, _frames(each), Store())
-            for name, each in zip(names, (generated, truth), strict=True)
-        )
+        made = Footage(names[0], _frames(generated), Store())
+        true = Footage(names[1], _frames(truth), Store())
     except ValueError as error:
         return _Clip(key=key, content=content, pair=Rejected("bad_input", str(error)))
     if audio is not None:
@@ -319,12 +316,12 @@ def _clip(
 
 def _hash(clip: Tensor) -> str:
     digest = hashlib.sha256(str(clip.dtype).encode())
-    digest.update(clip.detach().cpu().contiguous().view(torch.uint8).numpy())
+    digest.update(clip.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()
 
 
 def _frames(clip: Tensor) -> NDArray[np.uint8]:
-    """Bring (T, 3, H, W) to bytes (T, H, W, 3), rounding to nearest; ValueError for pixels that are no number."""
+    """Bring (T, 3, H, W) to bytes (T, H, W, 3), rounding to nearest; ValueError for NaN and infinity."""
     if clip.ndim != 4 or clip.shape[1] != 3 or 0 in clip.shape:
         raise Rejected("bad_input", f"a clip is {tuple(clip.shape)}; give (T, 3, H, W), RGB")
     values = clip.detach().cpu()
@@ -347,9 +344,8 @@ def _bytes(values: Tensor) -> Tensor:
 def _sound(audio: Tensor, num_frames: int) -> NDArray[np.float32]:
     samples = audio.detach().cpu().float().numpy()
     if samples.ndim != 1 or not np.isfinite(samples).all() or (abs(samples) > LOUDEST).any():
-        raise Rejected(
-            "bad_input", f"sound is {samples.shape}; give (S,) per clip, mono at 16 kHz in [-1, 1]"
-        )
+        what = f"a clip's sound is {samples.shape} up to {abs(samples).max(initial=0):g}"
+        raise Rejected("bad_input", f"{what}; give (S,), mono at 16 kHz in [-1, 1]")
     return fitted(samples, num_frames)
 
 
