@@ -7,6 +7,7 @@ import random
 import shutil
 import sys
 import time
+import types
 from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
@@ -35,8 +36,7 @@ from benchmark.latency_report import LatencyReport
 from benchmark.percentiles import headline, outliers, percentile_of, runs_needed, supported, upper_bound
 from benchmark.process_tree import run_command
 from benchmark.records import Case
-from benchmark.selftest import pattern
-from benchmark.session import Session, import_named
+from benchmark.session import Request, Session, answer, import_named
 from datapipe.console import DONE, DONE_WITH_REJECTS
 from datapipe.media import probe, read_audio, write_video, write_wav
 from datapipe.records import Keyframe, Phoneme, Probe, Rejected, Sample, from_json, to_json
@@ -64,13 +64,20 @@ def sample(key: str) -> Sample:
     )  # fmt: skip
 
 
+def moving_bars() -> np.ndarray:
+    ramp = np.arange(48) * 5
+    return np.stack(
+        [np.broadcast_to(np.roll(ramp, k)[None, :, None], (48, 48, 3)) for k in range(NUM_FRAMES)]
+    ).astype(np.uint8)
+
+
 @pytest.fixture(scope="module")
 def cases(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two cases with sound; only the first has its WAV, its picture and its phonemes beside it."""
     root = tmp_path_factory.mktemp("cases")
     sound = (0.1 * np.sin(np.arange(NUM_FRAMES * 640) / 9)).astype(np.float32)
     for name in ("clip0", "clip1"):
-        write_video(root / f"{name}.mp4", pattern(NUM_FRAMES, 48, 0.3), sound)
+        write_video(root / f"{name}.mp4", moving_bars(), sound)
     write_wav(root / "clip0.wav", sound)
     (root / "clip0.json").write_text(to_json(sample("clip0")))
     return root
@@ -625,3 +632,46 @@ def test_the_sweep_command_runs_a_session(
     assert [point.num_phonemes for point in made.points] == list(range(2, 21))
     assert 0.004 < made.latency_fit.slope.value < 0.03
     assert "slope, ms per phoneme" in capsys.readouterr().out
+
+
+class FakeAccelerator:
+    """Work is queued at once and done only when someone waits for it."""
+
+    def __init__(self) -> None:
+        self.queued, self.now, self.peaks, self.waits = 0.0, 0.0, [0, 0], 0
+
+    def synchronize(self, device: int) -> None:
+        self.waits += device == 0
+        self.now, self.queued = self.now + self.queued, 0.0
+
+    def is_available(self) -> bool:
+        return True
+
+    is_initialized = is_available
+
+    def device_count(self) -> int:
+        return 2
+
+    def max_memory_allocated(self, device: int) -> int:
+        return self.peaks[device]
+
+    def reset_peak_memory_stats(self, device: int) -> None:
+        self.peaks[device] = 0
+
+
+def test_queued_work_of_an_accelerator_is_waited_for(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    cuda = FakeAccelerator()
+    monkeypatch.setitem(sys.modules, "torch", types.SimpleNamespace(cuda=cuda))
+
+    class Queueing:
+        def speak(self, first_frame: Callable[[], None]) -> None:
+            cuda.queued += 2.0
+            first_frame()
+            cuda.queued += 3.0
+            cuda.peaks = [40, 2]
+
+    cuda.queued = 100.0  # left over from loading: no part of the query
+    request = Request(reference=tmp_path, audio=tmp_path, out=tmp_path / "a.mp4")
+    made = answer(Queueing(), request, clock=lambda: cuda.now)
+    assert (made.seconds, made.first_frame_seconds) == (5.0, 2.0)
+    assert (made.gpu_peak_bytes, cuda.peaks) == (42, [0, 0])
