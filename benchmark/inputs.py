@@ -55,7 +55,8 @@ def write_reference(case: Case, path: Path) -> Path:
 def reference_frame(case: Case) -> NDArray[np.uint8]:
     """The reference picture as (H, W, 3) RGB; the first frame of the truth where the case has none."""
     if case.picture is None:
-        return read_frames(case.video, 0.0, 1.0 / FPS)[0]
+        first_HW3: NDArray[np.uint8] = read_frames(case.video, 0.0, 1.0 / FPS)[0]
+        return first_HW3
     picture = cv2.imread(str(case.picture), cv2.IMREAD_COLOR)
     if picture is None:
         raise Rejected("bad_input", f"{case.picture.name} cannot be read as a picture; export the case again")

@@ -156,7 +156,7 @@ def _adapter(name: str, body: str, text: str) -> AdapterSpec:
         )
     options = {each.name: settings.get(each.name, each.default) for each in adapter.options}
     _check_face(adapter, options)
-    python = settings.get("python") or _python_of(repo)
+    python = _python(settings.get("python", ""), repo)
     return AdapterSpec(name=name, setup=Setup(adapter=adapter, repo=repo, python=python, options=options))
 
 
@@ -179,10 +179,15 @@ def _directory(text: str, what: str) -> Path:
     return path.resolve()
 
 
-def _python_of(repo: Path) -> str:
-    """The repository's own environment where it has one; a method rarely runs in ours."""
+def _python(text: str, repo: Path) -> str:
+    """The Python that was asked for, else the repository's own: a method rarely runs in our environment.
+
+    A path is made absolute, for the method runs elsewhere; its links are kept, as an environment is one.
+    """
     inside = repo / ".venv" / "bin" / "python"
-    return str(inside) if inside.is_file() else sys.executable
+    if not text:
+        return str(inside) if inside.is_file() else sys.executable
+    return str(Path(text).expanduser().absolute()) if "/" in text else text
 
 
 def folder_name(name: str) -> str:

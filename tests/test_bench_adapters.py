@@ -19,7 +19,6 @@ from benchmark.cases import find_cases
 from benchmark.inputs import SAMPLES_PER_FRAME
 from benchmark.making import MakeConfig, make_videos
 from benchmark.records import Case, System
-from benchmark.selftest import pattern
 from benchmark.system_commands import SystemsCommand
 from benchmark.systems import parse_system
 from benchmark.template import places_in, split
@@ -293,6 +292,13 @@ CUT = ("sadtalker", "v-express", "sonic", "wav2lip", "latentsync")
 """Their fakes write more frames than the clip has, as the real ones do here."""
 
 
+def pattern(num_frames: int, side: int, phase: float) -> np.ndarray:
+    """Stripes that move: (T, H, W, 3) RGB, no two frames and no two sides alike."""
+    time, row, column = np.mgrid[:num_frames, :side, :side] / side
+    waves = [np.sin(9 * row + speed * column + 4 * time + phase) for speed in (1, 3, 7)]
+    return np.uint8(np.stack(waves, axis=-1) * 90 + 120)
+
+
 @pytest.fixture(scope="module")
 def cases(tmp_path_factory: pytest.TempPathFactory) -> tuple[Case, ...]:
     folder = tmp_path_factory.mktemp("it's $(held) out")
@@ -353,7 +359,7 @@ def test_an_adapter_makes_the_clips_one_video(
     assert np.abs(read_audio(made)).max() > 0.2
     untouched = name not in (*CUT, "aniportrait", "stableavatar")
     assert (made.read_bytes() == (videos / "made.mp4").read_bytes()) == untouched
-    assert listing(tmp_path / name) == before, "the repository is never written to"
+    assert listing(tmp_path / name) == before, "results stay out of the repository"
 
 
 def test_every_adapter_has_its_fake() -> None:
@@ -435,6 +441,22 @@ def test_several_videos_where_one_is_expected_are_a_failure(
     (repo / "inference.py").write_text(f"{HEAD}write('results/a.mp4'); write('results/b.mp4')")
     system = make("sadtalker", cases, videos, tmp_path, monkeypatch)
     assert "wrote 2 videos where one was expected: a.mp4, b.mp4" in system.failures[cases[0].key]
+
+
+def test_python_is_found_from_where_the_user_stands(
+    cases: tuple[Case, ...], videos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    repo, inside = build("ditto", tmp_path), tmp_path / "ditto/.venv/bin/python"
+    inside.parent.mkdir(parents=True)
+    inside.symlink_to(sys.executable)
+    for text in ("", "&python=ditto/.venv/bin/python"):
+        assert parse_system(f"d=adapter:ditto?repo=ditto{text}").setup.python == str(inside)
+    monkeypatch.setenv("FAKE_VIDEOS", str(videos))
+    spec = parse_system("d=adapter:ditto?repo=ditto&python=ditto/.venv/bin/python")
+    assert spec.setup.repo == repo and not make_videos(spec, cases, tmp_path / "out").failures
+    with pytest.raises(Rejected, match="not a program"):
+        make_videos(parse_system("d=adapter:ditto?repo=ditto&python=nowhere/python"), cases, tmp_path / "b")
 
 
 def test_a_grid_of_another_size_is_not_cut_blindly(

@@ -19,7 +19,6 @@ from benchmark.cases import find_cases
 from benchmark.inputs import SAMPLES_PER_FRAME, num_frames_of, sound_of_length
 from benchmark.making import MakeConfig, make_videos
 from benchmark.records import GROUND_TRUTH, Case, System
-from benchmark.selftest import pattern
 from benchmark.system_commands import MakeCommand
 from benchmark.systems import CommandSpec, FolderSpec, folder_name, open_system, parse_system, parse_systems
 from datapipe.media import probe, read_audio, write_video
@@ -76,6 +75,13 @@ def idle(reference, audio, out, case):
     return None
 number = 3
 """
+
+
+def pattern(num_frames: int, side: int, phase: float) -> np.ndarray:
+    """Stripes that move: (T, H, W, 3) RGB, no two frames and no two sides alike."""
+    time, row, column = np.mgrid[:num_frames, :side, :side] / side
+    waves = [np.sin(9 * row + speed * column + 4 * time + phase) for speed in (1, 3, 7)]
+    return np.uint8(np.stack(waves, axis=-1) * 90 + 120)
 
 
 @pytest.fixture(scope="module")

@@ -50,7 +50,7 @@ class Adapter:
 
     Each clip runs in a scratch folder that looks like the repository's root: every visible entry of the
     repository is linked into it, except the `fresh` ones, so that relative paths work as its README has them
-    and nothing is written into the repository.
+    and results never land in the repository.
     """
 
     name: str
