@@ -5,6 +5,7 @@ A generator must beat a still picture where it matters, in the mouth, and its mo
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from .records import Run, Score
@@ -48,11 +49,19 @@ class Headline:
 
 
 def subject_and_baseline(run: Run) -> tuple[str, str | None]:
-    """The system in question (avatarsync, else the first) and the static picture, when the run has it."""
+    """The system in question, and the static picture when the run has it."""
     names = [system.name for system in run.systems if system.kind == "system"]
-    baseline = next((name for name in names if name.lower() == "static"), None)
-    others = [name for name in names if name != baseline] or names
-    return next((name for name in others if name.lower() == "avatarsync"), others[0]), baseline
+    return subject_of(names), _static(names)
+
+
+def subject_of(names: Sequence[str]) -> str:
+    """The system in question: avatarsync, else the first that is not the static picture."""
+    others = [name for name in names if name != _static(names)] or names
+    return next((name for name in others if name.lower() == "avatarsync"), others[0])
+
+
+def _static(names: Sequence[str]) -> str | None:
+    return next((name for name in names if name.lower() == "static"), None)
 
 
 def headlines(run: Run) -> tuple[Headline, ...]:

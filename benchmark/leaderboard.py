@@ -1,20 +1,38 @@
 """Tables from runs. Scores share a column only if their protocols agree, a table only if their references do.
 
-Ranking goes by the metric's own direction. A system with failed clips stands behind all that have none:
-failing on the hard clips cannot win a place. Ground truth is shown, not ranked.
+Rows stand in the order truth, controls, systems; only systems are ranked (`ranking.py`). Tables of many
+columns are split into groups that belong together, so that they can be read.
 """
 
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from .records import MetricInfo, RowKind, Run, Score
+from .ranking import AverageRank, Places, average_ranks, averaged_columns, places, whole
+from .records import GROUND_TRUTH, MetricInfo, RowKind, Run, Score
 
 ARROWS = {"higher": "↑", "lower": "↓", "target": "→"}
 NOT_MEASURED = "not measured"
+AVERAGE = "avg_r"
+"""Name of the column of mean ranks."""
+MAX_COLUMNS = 8
+"""Columns up to which a table stays in one piece."""
+GROUPS = {
+    "Overall": (AVERAGE,),
+    "Picture": ("video/psnr", "video/ssim", "video/lpips", "video/fid", "video/fvd"),
+    "Mouth": ("video/mouth", "video/lmd"),
+    "Identity and expression": ("video/csim", "video/iss", "video/efid"),
+    "Sync": ("video/sync",),
+    "Motion": ("video/flicker", "video/warping"),
+    "Keyframes, each from the true past": ("keyframe/",),
+    "Time": ("video/",),
+}
+"""Heading to the starts of its metrics' names; the first that fits counts."""
+KIND_ORDER: tuple[RowKind, ...] = ("truth", "control", "system")
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,11 +43,20 @@ class Table:
     num_clips: int
     columns: tuple[MetricInfo, ...]
     rows: tuple[tuple[str, dict[str, Score]], ...]
-    """Name of the system and its scores by column id."""
+    """Name of the row and its scores by column id: truth, controls, systems."""
     kinds: dict[str, RowKind]
     """Name of the row to what it is; only systems are ranked."""
-    ranks: dict[str, dict[str, int]]
-    """Column id to system to rank, 1 is best; ties share the better rank."""
+    places: dict[str, Places]
+    """Column id to the ranking of the systems."""
+
+    @property
+    def ranks(self) -> dict[str, dict[str, int]]:
+        """Column id to system to rank, 1 is best; ties share the better rank."""
+        return {column: each.ranks for column, each in self.places.items()}
+
+    def is_best(self, column: str, row: str) -> bool:
+        """Whether a row leads a column."""
+        return self.places[column].ranks.get(row) == 1
 
 
 def column_id(info: MetricInfo) -> str:
@@ -53,44 +80,144 @@ def _table(reference_hash: str, runs: Sequence[Run]) -> Table:
         ids = {info.name: column_id(info) for info in run.metrics}
         for system in run.systems:
             scores = {ids[score.metric]: score for score in system.scores}
-            if system.kind == "system":
-                name = _free_name(system.name, run.created, rows)
-                rows[name], kinds[name] = scores, "system"
-            else:
-                rows.setdefault(system.name, {}).update(scores)
-                kinds[system.name] = system.kind
-    ranked = {name: scores for name, scores in rows.items() if kinds[name] == "system"}
-    ranks = {name: _ranks(info, name, ranked) for name, info in columns.items()}
-    num_clips = len(runs[0].reference)
-    return Table(reference_hash, num_clips, tuple(columns.values()), tuple(rows.items()), kinds, ranks)
+            kind: RowKind = "truth" if system.name == GROUND_TRUTH else system.kind
+            name = _free_name(system.name, run.created, rows) if kind == "system" else system.name
+            rows.setdefault(name, {}).update(scores)
+            kinds[name] = kind
+    keys = sorted(runs[0].reference)
+    columns = {**_with_average(columns, rows, kinds, keys), **columns}
+    found = {
+        column: places(info, {name: row[column] for name, row in rows.items() if column in row}, kinds, keys)
+        for column, info in columns.items()
+    }
+    ordered = tuple((name, rows[name]) for kind in KIND_ORDER for name in rows if kinds[name] == kind)
+    return Table(reference_hash, len(keys), tuple(columns.values()), ordered, kinds, found)
 
 
-def _free_name(name: str, created: str, taken: dict[str, dict[str, Score]]) -> str:
-    return name if name not in taken else f"{name} ({created})"
+def _free_name(name: str, created: str, taken: Mapping[str, object]) -> str:
+    """A name of its own for every row: a system's second run is told apart by its date, then by a number."""
+    if name not in taken:
+        return name
+    dated, number = f"{name} ({created})", 2
+    while dated in taken:
+        dated, number = f"{name} ({created}, {number})", number + 1
+    return dated
 
 
-def _ranks(info: MetricInfo, column: str, rows: dict[str, dict[str, Score]]) -> dict[str, int]:
-    if info.direction == "target" and info.target is None:
+def _with_average(
+    columns: Mapping[str, MetricInfo],
+    rows: dict[str, dict[str, Score]],
+    kinds: Mapping[str, RowKind],
+    keys: Sequence[str],
+) -> dict[str, MetricInfo]:
+    """Give every system a mean rank where the table has the metrics for it; the column that this adds."""
+    systems = {name: scores for name, scores in rows.items() if kinds[name] == "system"}
+    chosen = averaged_columns(columns, systems)
+    if not chosen or len(systems) < 2:
         return {}
-    keys = {}
-    for system, scores in rows.items():
-        score = scores.get(column)
-        if score is not None and score.value is not None:
-            keys[system] = (score.num_ok < score.num_total, _badness(info, score.value))
-    return {system: 1 + sum(other < key for other in keys.values()) for system, key in keys.items()}
+    info = _average_info(chosen, len(systems))
+    for name, average in average_ranks(chosen, systems, keys).items():
+        rows[name][column_id(info)] = _average_score(average, len(keys))
+    return {column_id(info): info}
 
 
-def _badness(info: MetricInfo, value: float) -> float:
-    if info.direction == "higher":
-        return -value
-    return value if info.direction == "lower" or info.target is None else abs(value - info.target)
+def _average_info(chosen: Mapping[str, MetricInfo], num_systems: int) -> MetricInfo:
+    titles = ", ".join(info.title for info in chosen.values())
+    settings = {"over": ", ".join(chosen), "ties": "share the mean of their places", "missing": "stands last"}
+    return MetricInfo(
+        name=AVERAGE,
+        title="Avg-R",
+        unit="",
+        direction="lower",
+        target=None,
+        about=f"Mean rank among {num_systems} systems over {titles}; ties share the mean of their places, "
+        "a system without a value stands last.",
+        protocol=settings,
+        protocol_hash=hashlib.sha256("|".join(chosen).encode()).hexdigest()[:12],
+    )
+
+
+def _average_score(average: AverageRank, num_clips: int) -> Score:
+    return Score(
+        metric=AVERAGE,
+        value=average.value,
+        low=average.low,
+        high=average.high,
+        num_ok=num_clips,
+        num_total=num_clips,
+        failures={},
+        per_clip={},
+        note=f"stands last on {', '.join(average.lacking)}: no value" if average.lacking else "",
+    )
+
+
+def grouped(table: Table) -> tuple[tuple[str, tuple[MetricInfo, ...]], ...]:
+    """Columns under their headings; few columns stay together under none."""
+    if len(table.columns) <= MAX_COLUMNS:
+        return (("", table.columns),)
+    groups: dict[str, list[MetricInfo]] = {heading: [] for heading in GROUPS}
+    for info in table.columns:
+        groups[_group(info)].append(info)
+    return tuple((heading, tuple(infos)) for heading, infos in groups.items() if infos)
+
+
+def _group(info: MetricInfo) -> str:
+    fitting = (heading for heading, starts in GROUPS.items() if info.name.startswith(starts))
+    return next(fitting, "Overall")
 
 
 def heading(info: MetricInfo, columns: Sequence[MetricInfo]) -> str:
-    """Title, unit and direction; the protocol's hash when two columns would look alike."""
+    """Title, unit and direction; a mark where papers print the other arrow; the hash where two look alike."""
     twins = sum(other.name == info.name for other in columns) > 1
     unit = f" [{info.unit}]" if info.unit else ""
-    return f"{info.title}{unit} {ARROWS[info.direction]}" + (f" ({info.protocol_hash})" if twins else "")
+    printed = "†" if info.as_printed and info.as_printed != info.direction else ""
+    return f"{info.title}{unit} {ARROWS[info.direction]}{printed}" + (
+        f" ({info.protocol_hash})" if twins else ""
+    )
+
+
+def footnotes(table: Table) -> tuple[str, ...]:
+    """What a reader of the table must know about its columns and marks."""
+    notes = [
+        f"† {info.title}: the paper prints {ARROWS[info.as_printed]}; ranked by its definition, "
+        f"{info.direction} is better."
+        for info in table.columns
+        if info.as_printed and info.as_printed != info.direction
+    ]
+    notes += [f"Avg-R: {info.about}" for info in table.columns if info.name == AVERAGE]
+    policies = sorted(
+        {str(info.protocol["on_failure"]) for info in table.columns if "on_failure" in info.protocol}
+    )
+    notes += [POLICY_NOTES[policy] for policy in policies if policy in POLICY_NOTES]
+    cells = [
+        (name, info, scores.get(column_id(info))) for name, scores in table.rows for info in table.columns
+    ]
+    behind = {
+        name for name, info, score in cells if score and score.value is not None and not whole(info, score)
+    }
+    if any(table.kinds[name] == "system" for name in behind):
+        notes.append("(k/n): only k of n clips have a value; such a system ranks behind those that have all.")
+    noted: dict[tuple[str, str], list[str]] = {}
+    for name, info, score in cells:
+        if score and score.note and table.kinds[name] == "system":
+            noted.setdefault((info.title, score.note), []).append(name)
+    notes += [f"{title} of {', '.join(names)}: {note}." for (title, note), names in noted.items()]
+    return tuple(dict.fromkeys(notes))
+
+
+POLICY_NOTES = {
+    "worst": "Failed clips take the worst value that any row has on them.",
+    "truth": "Failed clips take the ground truth's value; such a system still ranks behind.",
+}
+
+
+def conformance(runs: Sequence[Run]) -> str:
+    """Which metrics reproduced their test vectors on the machine of the runs, as the runs say."""
+    said = {run.environment.get("conformant", "") for run in runs}
+    if said == {""}:
+        return "Conformance: not claimed; `avatarsync bench selftest` was not part of this run."
+    common = set.intersection(*({name for name in each.split(", ") if name} for each in said))
+    return f"Conformant, every test vector reproduced: {', '.join(sorted(common)) or 'none'}."
 
 
 def number(value: float) -> str:
@@ -114,23 +241,43 @@ def cell(score: Score | None) -> str:
     return number(score.value) + interval + counted
 
 
+def rank_text(table: Table, column: str, row: str) -> str:
+    """`#2 (1–3)`: place and its 95 % range; `(#2)`: where a row that is not ranked would stand."""
+    each = table.places[column]
+    if row in each.would_stand:
+        return f"(#{each.would_stand[row]})"
+    if row not in each.ranks:
+        return ""
+    low, high = each.ranges.get(row, (0, 0))
+    return f"#{each.ranks[row]}" + (f" ({low}–{high})" if low else "")
+
+
 def markdown(runs: Sequence[Run]) -> str:
     """All tables in Markdown; the best value of a column is bold."""
-    return "\n\n".join("\n".join(_markdown(table)) for table in tables(runs)) + "\n"
+    return "\n\n".join("\n".join(_markdown(table, runs)) for table in tables(runs)) + "\n"
 
 
-def _markdown(table: Table) -> Iterator[str]:
-    yield f"{table.num_clips} clips, reference set `{table.reference_hash}`; mean, 95 % interval over clips."
+def _markdown(table: Table, runs: Sequence[Run]) -> Iterator[str]:
+    yield f"{table.num_clips} clips, reference set `{table.reference_hash}`; mean, 95 % interval over clips, "
+    yield "#place (its 95 % range); ground truth and controls are not ranked: (#k) is where they would stand."
+    for title, columns in grouped(table):
+        yield f"\n### {title}\n" if title else ""
+        yield "| system | " + " | ".join(heading(info, table.columns) for info in columns) + " |"
+        yield "|---" * (len(columns) + 1) + "|"
+        yield from (_markdown_row(table, name, scores, columns) for name, scores in table.rows)
     yield ""
-    yield "| system | " + " | ".join(heading(info, table.columns) for info in table.columns) + " |"
-    yield "|---" * (len(table.columns) + 1) + "|"
-    for name, scores in table.rows:
-        cells = []
-        for info in table.columns:
-            column = column_id(info)
-            text = cell(scores.get(column))
-            cells.append(f"**{text}**" if table.ranks[column].get(name) == 1 else text)
-        yield f"| {escaped(name)} | " + " | ".join(cells) + " |"
+    yield from (f"- {escaped(note)}" for note in footnotes(table))
+    yield f"- {escaped(conformance([run for run in runs if run.reference_hash == table.reference_hash]))}"
+
+
+def _markdown_row(table: Table, name: str, scores: Mapping[str, Score], columns: Sequence[MetricInfo]) -> str:
+    cells = []
+    for column in map(column_id, columns):
+        text = cell(scores.get(column))
+        marked = f"**{text}**" if table.is_best(column, name) else text
+        cells.append(f"{marked} {rank_text(table, column, name)}".rstrip())
+    shown = escaped(name) if table.kinds[name] == "system" else f"*{escaped(name)}*"
+    return f"| {shown} | " + " | ".join(cells) + " |"
 
 
 def escaped(text: str) -> str:
@@ -139,28 +286,37 @@ def escaped(text: str) -> str:
     return "".join(f"\\{letter}" if letter in "|*_`[]\\" else letter for letter in escaped)
 
 
+CSV_HEAD = (
+    *("reference", "system", "metric", "protocol", "unit", "direction", "value", "low", "high"),
+    *("num_ok", "num_total", "rank", "not_measured", "kind", "rank_low", "rank_high", "imputed", "note"),
+)
+
+
 def as_csv(runs: Sequence[Run]) -> str:
-    """One line per system and metric, with all that the cell rests on."""
+    """One line per row and metric, with all that the cell rests on."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    names = ("reference", "system", "metric", "protocol", "unit", "direction", "value", "low", "high")
-    writer.writerow((*names, "num_ok", "num_total", "rank", "not_measured"))
+    writer.writerow(CSV_HEAD)
     for table in tables(runs):
         for name, scores in table.rows:
             for info in table.columns:
                 score = scores.get(column_id(info))
                 if score:
-                    rank = table.ranks[column_id(info)].get(name, "")
-                    writer.writerow((table.reference_hash, _inert(name), *_csv_cells(info, score, rank)))
+                    writer.writerow(
+                        (table.reference_hash, _inert(name), *_csv_cells(table, name, info, score))
+                    )
     return out.getvalue()
 
 
-def _csv_cells(info: MetricInfo, score: Score, rank: int | str) -> tuple[object, ...]:
+def _csv_cells(table: Table, name: str, info: MetricInfo, score: Score) -> tuple[object, ...]:
     numbers = ("" if value is None else repr(value) for value in (score.value, score.low, score.high))
-    counts = (score.num_ok, score.num_total, rank, score.not_measured or "")
-    return (info.name, info.protocol_hash, info.unit, info.direction, *numbers, *counts)
+    ranking = table.places[column_id(info)]
+    rank, ranks = ranking.ranks.get(name, ""), ranking.ranges.get(name, ("", ""))
+    counts = (score.num_ok, score.num_total, rank, _inert(score.not_measured or ""), table.kinds[name])
+    about = (info.name, info.protocol_hash, info.unit, info.direction)
+    return (*about, *numbers, *counts, *ranks, len(score.imputed), _inert(score.note))
 
 
 def _inert(name: str) -> str:
     """Keep a name from becoming a formula in a spreadsheet."""
-    return f"'{name}" if name[:1] in "=+-@" else name
+    return f"'{name}" if name[:1] in "=+-@\t\r" else name

@@ -1,4 +1,4 @@
-"""From summed states to the record of a run: scores, paired differences, weights and environment."""
+"""From summed states to the record of a run: scores, differences, weights and environment."""
 
 from __future__ import annotations
 
@@ -6,19 +6,18 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from datapipe.records import Rejected
 from datapipe.weights import lookup, resolve
 
 from .checks import check_controls
 from .controls import CONTROLS
-from .intervals import mean_estimate
+from .failures import filled, policy_settings
 from .machine import environment
 from .measure import CaseResult
 from .metrics import Metric
-from .records import GROUND_TRUTH, Difference, RowKind, Run, Score, System, SystemRun
+from .records import GROUND_TRUTH, MetricInfo, RowKind, Run, Score, System, SystemRun
 from .states import Values
+from .stats import differences
 
 if TYPE_CHECKING:
     from .evaluate import EvaluateConfig
@@ -47,17 +46,18 @@ def make_run(
     ordered = sorted(results, key=lambda result: result.key)
     rows = (GROUND_TRUTH, *config.controls, *(system.name for system in systems))
     used = {name: metric for name, metric in metrics.items() if name not in missing}
-    states = {(row, name): _sum(ordered, row, used[name]) for row in rows for name in used}
-    weights = sorted({weight for metric in used.values() for weight in metric.weights})
     settings = config.alignment.settings()
+    infos = tuple(_info(metric, config) for metric in metrics.values())
+    states = {(row, name): _sum(ordered, row, used[name]) for row in rows for name in used}
+    states |= _filled(states, infos, systems, config)
+    weights = sorted({weight for metric in used.values() for weight in metric.weights})
     systems_run = tuple(_row(row, ordered, metrics, missing, states, systems) for row in rows)
-    infos = tuple(metric.info(**settings) for metric in metrics.values())
     return Run(
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         reference={result.key: result.truth for result in ordered},
         metrics=infos,
         systems=systems_run,
-        differences=tuple(_differences(states, used, [system.name for system in systems])),
+        differences=differences(systems_run),
         checks=check_controls(infos, systems_run),
         alignment=settings,
         on_failure=config.on_failure,
@@ -65,6 +65,29 @@ def make_run(
         environment=environment(config.workers),
         seconds=_seconds(ordered),
     )
+
+
+def _info(metric: Metric, config: EvaluateConfig) -> MetricInfo:
+    """The metric's record; all of the run's settings that its values depend on are in the protocol."""
+    policy = policy_settings(config.on_failure) if metric.kind is Values else {}
+    return metric.info(**config.alignment.settings(), **policy)
+
+
+def _filled(
+    states: Mapping[tuple[str, str], Any],
+    infos: Sequence[MetricInfo],
+    systems: Sequence[System],
+    config: EvaluateConfig,
+) -> dict[tuple[str, str], Values]:
+    """The states of metrics with a value per clip, after the failure policy."""
+    names = frozenset(system.name for system in systems)
+    changed = {}
+    for info in infos:
+        rows = {row: state for (row, name), state in states.items() if name == info.name}
+        if all(isinstance(state, Values) for state in rows.values()):
+            found = filled(rows, names, info, config.on_failure)
+            changed.update({(row, info.name): values for row, values in found.items()})
+    return changed
 
 
 def _seconds(results: Sequence[CaseResult]) -> dict[str, float]:
@@ -132,47 +155,19 @@ def score(metric: Metric, state: Any) -> Score:
     except Rejected as rejected:
         why = rejected.message
     per_clip = dict(sorted(state.by_case.items())) if isinstance(state, Values) else {}
+    imputed = tuple(sorted(state.by_case.keys() & state.failures.keys()))
+    num_ok = len(state.by_case) - len(imputed)
     return Score(
         metric=metric.name,
         value=estimate.value if estimate else None,
         low=estimate.low if estimate else None,
         high=estimate.high if estimate else None,
-        num_ok=len(state.by_case),
-        num_total=len(state.by_case) + len(state.failures),
+        num_ok=num_ok,
+        num_total=num_ok + len(state.failures),
         failures=dict(sorted(state.failures.items())),
         per_clip=per_clip,
         not_measured=None if estimate else why,
         replicates=tuple(float(f"{value:.6g}") for value in estimate.replicates) if estimate else (),
         note=estimate.note if estimate else "",
-    )
-
-
-def _differences(
-    states: Mapping[tuple[str, str], Any], metrics: Mapping[str, Metric], rows: Sequence[str]
-) -> list[Difference]:
-    pairs = [(system, baseline) for system in rows for baseline in rows if system != baseline]
-    found = []
-    for name, metric in metrics.items():
-        if metric.kind is Values:
-            each = (paired_difference(name, a, states[a, name], b, states[b, name]) for a, b in pairs)
-            found += [difference for difference in each if difference]
-    return found
-
-
-def paired_difference(
-    metric: str, system: str, ours: Values, baseline: str, theirs: Values
-) -> Difference | None:
-    """Mean of system minus baseline over the clips that both have; None when there is none."""
-    keys = sorted(ours.by_case.keys() & theirs.by_case.keys())
-    if not keys:
-        return None
-    estimate = mean_estimate(np.array([ours.by_case[key] - theirs.by_case[key] for key in keys]))
-    return Difference(
-        metric=metric,
-        system=system,
-        baseline=baseline,
-        value=estimate.value,
-        low=estimate.low,
-        high=estimate.high,
-        num_clips=len(keys),
+        imputed=imputed,
     )
