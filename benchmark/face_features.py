@@ -1,62 +1,81 @@
-"""One face track per video, shared by all metrics of the face: landmarks and identity are read off it."""
+"""One face track per video, shared by all metrics of the face: boxes and landmarks are read off it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from functools import cache
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from datapipe import faces
+from datapipe.records import Box, Rejected
 from datapipe.weights import lookup
 
 from .extract import Extractor, rows_of
 from .footage import Array, Footage
 
-DETECTOR, LANDMARKS, ARCFACE = "scrfd-500m", "2d106det", "w600k-mbf"
+DETECTOR, LANDMARKS = "scrfd-500m", "2d106det"
 """Names in the weights registry."""
 DETECT_EVERY = 10
-"""Faces are detected in every tenth frame; landmarks in between use the nearest detection's box."""
+"""Faces are detected in every tenth frame; boxes in between are interpolated."""
+SAME_FACE = 0.3
+"""Boxes that overlap by more are the same face, ten frames later."""
+MOST_MISSING = 0.1
+"""Share of frames that may lack a face; a video with more is a failure, never a mean over the rest."""
+LANDMARK_BATCH = 4
+NUM_PLACE = 3
+"""An input of the landmark network starts with scale and shift (x, y): where its picture is in the frame."""
 
 
 def detections(footage: Footage) -> NDArray[np.float32]:
-    """Largest face of every tenth frame, (n, 15): box, score, five points; NaN where there is none."""
-    settings = f"every {DETECT_EVERY} {lookup(DETECTOR).sha256}"
+    """One face of every tenth frame, (n, 15): box, score, five points; NaN where there is none.
+
+    It is the largest face at first, then the one that overlaps the last most.
+    """
+    settings = f"every {DETECT_EVERY}, followed, {lookup(DETECTOR).sha256}"
     return footage.array("faces", settings, lambda: _detections(footage.frames[::DETECT_EVERY]))
 
 
+def boxes(footage: Footage) -> NDArray[np.float32]:
+    """Box of the face in every frame, (T, 4): x0, y0, x1, y1 in pixels; NaN where there is none."""
+    return boxes_between(detections(footage), len(footage.frames))
+
+
 def landmarks(footage: Footage, every: int) -> NDArray[np.float32]:
-    """Landmarks (n, 106, 2) of every `every`-th frame; NaN where no face is near."""
-    settings = f"every {every} {lookup(LANDMARKS).sha256} {lookup(DETECTOR).sha256}"
-    return footage.array("landmarks", settings, lambda: _landmarks(footage, every))
+    """Landmarks (n, 106, 2) in pixels of every `every`-th frame; NaN where there is no face."""
+    return rows_of(footage, landmark_rows(every)).reshape(-1, 106, 2)
 
 
-def embeddings(footage: Footage) -> NDArray[np.float32]:
-    """Unit ArcFace vectors (n, 512) of the frames in which faces were detected; NaN where there is none."""
-    seen = np.isfinite(detections(footage)[:, 0])
-    rows = np.full((len(seen), IDENTITY.dim), np.nan, np.float32)
-    rows[seen] = rows_of(footage, IDENTITY)
-    return rows
+@cache
+def landmark_rows(every: int) -> Extractor:
+    """Landmarks of every `every`-th frame as rows (n, 212), for metrics that share batches."""
+
+    def inputs(footage: Footage) -> Iterator[NDArray[np.float32]]:
+        return landmark_inputs(footage.frames[::every], boxes(footage)[::every])
+
+    return Extractor(
+        name="landmarks",
+        weights=(DETECTOR, LANDMARKS),
+        settings=f"every {every}, in interpolated boxes of every {DETECT_EVERY}, followed",
+        batch=LANDMARK_BATCH,
+        dim=212,
+        inputs=inputs,
+        run=_landmarks,
+    )
 
 
-def _detections(frames_NHW3: NDArray[np.uint8]) -> Array:
-    rows = np.full((len(frames_NHW3), 15), np.nan, np.float32)
-    for row, frame in zip(rows, frames_NHW3, strict=True):
-        found = faces.detect(frame)
-        if found:
-            row[:] = [*found[0].box, found[0].score, *np.ravel(found[0].points_52)]
-    return rows
-
-
-def _landmarks(footage: Footage, every: int) -> Array:
-    rows = np.full((len(footage.frames[::every]), 106, 2), np.nan, np.float32)
-    found = detections(footage)
-    for number, frame in enumerate(footage.frames[::every]):
-        face = found[min(round(number * every / DETECT_EVERY), len(found) - 1)]
-        if np.isfinite(face).all():
-            rows[number] = faces.landmarks(frame, face_of(face))
-    return rows
+def seen_in(rows_ND: Array, whose: str) -> NDArray[np.bool_]:
+    """Which rows have a face, (n,); `Rejected("no_face")` when more than a tenth, or all, have none."""
+    seen = np.isfinite(rows_ND.reshape(len(rows_ND), -1)[:, 0])
+    missing = len(seen) - int(seen.sum())
+    if missing == len(seen) or missing > MOST_MISSING * len(seen):
+        raise Rejected(
+            "no_face",
+            f"{whose}: no face in {missing} of {len(seen)} frames; look at the video, or leave it out",
+        )
+    return seen
 
 
 def face_of(row_15: NDArray[np.float32]) -> faces.Face:
@@ -65,29 +84,70 @@ def face_of(row_15: NDArray[np.float32]) -> faces.Face:
     return faces.Face(box=(x0, y0, x1, y1), score=score, points_52=row_15[5:].reshape(5, 2))
 
 
-def aligned_faces(footage: Footage) -> Iterator[NDArray[np.uint8]]:
-    """Each detected face, brought to ArcFace's five points: (112, 112, 3) RGB."""
-    for frame, row in zip(footage.frames[::DETECT_EVERY], detections(footage), strict=True):
-        if np.isfinite(row).all():
-            matrix = faces.similarity(face_of(row).points_52, faces.ARCFACE_POINTS_52)
-            yield cv2.warpAffine(frame, matrix, (faces.IDENTITY_SIDE, faces.IDENTITY_SIDE))
+def followed(found: Sequence[faces.Face], last: Box | None) -> faces.Face | None:
+    """The face that overlaps the last box most; the largest when none does; None when there is none."""
+
+    def rank(face: faces.Face) -> tuple[float, float]:
+        shared = faces.overlap(face.box, last) if last else 0.0
+        return (shared if shared > SAME_FACE else 0.0, face.size)
+
+    return max(found, key=rank, default=None)
 
 
-def _arcface(pictures_NHW3: NDArray[np.uint8]) -> Array:
-    network = faces.session(ARCFACE)
-    batch = ((pictures_NHW3.astype(np.float32) - 127.5) / 127.5).transpose(0, 3, 1, 2)
-    vectors = network.run(None, {network.get_inputs()[0].name: np.ascontiguousarray(batch)})[0]
-    unit: Array = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
-    return unit
+def _detections(frames_NHW3: NDArray[np.uint8]) -> Array:
+    rows = np.full((len(frames_NHW3), 15), np.nan, np.float32)
+    last: Box | None = None
+    for row, frame in zip(rows, frames_NHW3, strict=True):
+        face = followed(faces.detect(frame), last)
+        if face:
+            row[:] = [*face.box, face.score, *np.ravel(face.points_52)]
+            last = face.box
+    return rows
 
 
-IDENTITY = Extractor(
-    name="identity",
-    weights=(DETECTOR, ARCFACE),
-    settings=f"every {DETECT_EVERY}, 5 points to 112",
-    batch=8,
-    dim=512,
-    inputs=aligned_faces,
-    run=_arcface,
-)
-"""ArcFace MobileFaceNet of each detected face."""
+def boxes_between(found_N15: NDArray[np.float32], num_frames: int) -> NDArray[np.float32]:
+    """Interpolate the boxes of every tenth frame, (num_frames, 4); the nearest one's where a face is missing.
+
+    Between two faces that are not the same the nearest box counts too: there is nobody halfway.
+    """
+    place_T = np.arange(num_frames) / DETECT_EVERY
+    before_T = place_T.astype(int)
+    after_T = np.minimum(before_T + 1, len(found_N15) - 1)
+    share_T1 = (place_T - before_T)[:, None]
+    first_T4, second_T4 = found_N15[before_T, :4], found_N15[after_T, :4]
+    same_T = [faces.overlap(_box(a), _box(b)) > SAME_FACE for a, b in zip(first_T4, second_T4, strict=True)]
+    between_T4 = first_T4 + share_T1 * (second_T4 - first_T4)
+    nearest_T4 = np.where(share_T1 <= 0.5, first_T4, second_T4)
+    return np.where(np.array(same_T, bool)[:, None], between_T4, nearest_T4).astype(np.float32)
+
+
+def _box(row_4: NDArray[np.float32]) -> Box:
+    x0, y0, x1, y1 = (float(value) for value in row_4)
+    return x0, y0, x1, y1
+
+
+def landmark_inputs(
+    frames_NHW3: NDArray[np.uint8], boxes_N4: NDArray[np.float32]
+) -> Iterator[NDArray[np.float32]]:
+    """What the landmark network sees of each frame, as `datapipe.faces` cuts it; zeros without a face."""
+    side = faces.LANDMARK_SIDE
+    for frame, box in zip(frames_NHW3, boxes_N4, strict=True):
+        if not np.isfinite(box).all():
+            yield np.zeros(NUM_PLACE + 3 * side * side, np.float32)
+            continue
+        scale = side / (1.5 * max(float(box[2] - box[0]), float(box[3] - box[1]), 1.0))
+        shift = side / 2 - scale * (box[:2] + box[2:]).astype(np.float64) / 2
+        matrix = np.array([[scale, 0.0, shift[0]], [0.0, scale, shift[1]]])
+        picture = cv2.warpAffine(frame, matrix, (side, side)).transpose(2, 0, 1)
+        yield np.concatenate([[scale, *shift], picture.ravel()], dtype=np.float32)
+
+
+def _landmarks(inputs_NX: NDArray[np.float32]) -> Array:
+    """Rows (N, 212) in pixels of the frame; NaN where the scale is 0, which stands for no face."""
+    side = faces.LANDMARK_SIDE
+    pictures = np.ascontiguousarray(inputs_NX[:, NUM_PLACE:]).reshape(-1, 3, side, side)
+    raw = faces.session(LANDMARKS).run(None, {"data": pictures})[0].reshape(-1, 106, 2)
+    scale, shift = inputs_NX[:, :1, None], inputs_NX[:, None, 1:NUM_PLACE]
+    points = ((raw + 1) * (side / 2) - shift) / np.where(scale > 0, scale, np.nan)
+    rows: Array = points.reshape(-1, 212).astype(np.float32)
+    return rows

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from datapipe.records import Rejected
 
-from . import csim, fid, flicker, lpips, mouth, psnr, ssim, timing
+from ..identity import BACKBONES
+from . import csim, efid, fid, flicker, iss, lmd, lpips, mouth, psnr, ssim, timing, warping
 from .metric import Metric, Pair, for_keyframes
 
 __all__ = ["PRESETS", "Metric", "MetricConfig", "Pair", "Sampling", "metrics_for"]
@@ -67,10 +68,12 @@ def table_metrics(config: MetricConfig) -> dict[str, Metric]:
         psnr.METRIC,
         mouth.mouth_psnr(sampling.landmarks_every),
         mouth.mouth_opening_r(sampling.landmarks_every),
+        lmd.lmd_mouth(sampling.landmarks_every),
         ssim.METRIC,
         lpips.metric(sampling.lpips_every),
         fid.metric(sampling.fid_every),
-        csim.METRIC,
+        csim.metric("w600k_mbf"),
+        efid.metric(sampling.landmarks_every),
         flicker.FLICKER,
         flicker.RATIO,
         timing.LATENCY,
@@ -86,4 +89,18 @@ def known_metrics(config: MetricConfig) -> dict[str, Metric]:
     single = ("psnr", "ssim", "lpips_alex", "csim_w600k_mbf")
     keyframes = [for_keyframes(table[f"video/{name}"]) for name in single]
     keyframes.append(for_keyframes(fid.metric(1)))
-    return {**table, **{metric.name: metric for metric in keyframes}}
+    named = faces_by_name(PRESETS[config.preset])
+    return {**table, **{metric.name: metric for metric in (*named, *keyframes)}}
+
+
+def faces_by_name(sampling: Sampling) -> list[Metric]:
+    """Metrics of the face and of flicker that a run has when it names them."""
+    return [
+        *(csim.metric(backbone) for backbone in BACKBONES),
+        *(iss.metric(backbone) for backbone in BACKBONES),
+        lmd.lmd_face(sampling.landmarks_every),
+        mouth.mouth_ssim(sampling.landmarks_every),
+        mouth.mouth_lpips(sampling.landmarks_every, sampling.lpips_every),
+        flicker.MAP_L1,
+        warping.METRIC,
+    ]

@@ -1,4 +1,4 @@
-"""CSIM: cosine of aligned ArcFace embeddings of a generated frame and the true frame of the same index.
+"""CSIM: cosine of aligned face embeddings of a generated frame and the true frame of the same index.
 
 Both faces are found and aligned by five points in their own picture. The backbone is in the name, since
 values of different backbones cannot be compared.
@@ -7,38 +7,54 @@ values of different backbones cannot be compared.
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
-from ..face_features import ARCFACE, DETECT_EVERY, DETECTOR, embeddings
-from ..records import protocol
-from .metric import Metric, Pair, mean_of_found, mean_over_cases, per_case
+from datapipe.records import Rejected
 
-AT_MOST_MISSING = 0.1
-
-
-def _value(pair: Pair) -> float:
-    truth, generated = embeddings(pair.truth), embeddings(pair.generated)
-    seen = np.isfinite(truth[:, 0])
-    cosines = (truth[seen].astype(np.float64) * generated[seen]).sum(axis=1)
-    return mean_of_found(cosines, f"{pair.key}: identity", AT_MOST_MISSING)
+from ..face_features import DETECT_EVERY, DETECTOR, MOST_MISSING, seen_in
+from ..identity import BACKBONES, embeddings, identity_rows
+from ..records import Protocol, protocol
+from .metric import Metric, Pair, mean_over_cases, per_case
 
 
-METRIC = Metric(
-    name="video/csim_w600k_mbf",
-    title="CSIM",
-    unit="",
-    direction="higher",
-    best=1.0,
-    protocol=protocol(
-        backbone="ArcFace MobileFaceNet w600k",
-        detector="SCRFD-500M",
-        alignment="5 points to 112x112",
+def cosines(pair: Pair, backbone: str) -> NDArray[np.float64]:
+    """Cosine of each compared frame that has a face on both sides; `Rejected("no_face")` when too few do."""
+    truth, generated = embeddings(pair.truth, backbone), embeddings(pair.generated, backbone)
+    both = seen_in(truth, f"{pair.key}: ground truth") & seen_in(generated, f"{pair.key}: identity")
+    if not both.any():
+        raise Rejected("no_face", f"{pair.key}: no frame has a face on both sides; look at the video")
+    return np.asarray((truth[both].astype(np.float64) * generated[both]).sum(axis=1))
+
+
+def identity_protocol(backbone: str, **settings: str) -> Protocol:
+    """What CSIM and ISS of a backbone depend on."""
+    entry = BACKBONES[backbone]
+    return protocol(
+        backbone=entry.about,
+        detector="SCRFD-500M, followed",
+        alignment=f"5 points to {entry.side}x{entry.side}",
+        input=f"({entry.colour} - {entry.mean:g}) / {entry.scale:g}",
         reference="true frame of the same index",
         every=DETECT_EVERY,
-        missing_faces_allowed=AT_MOST_MISSING,
-    ),
-    weights=(DETECTOR, ARCFACE),
-    about="Identity: cosine of face embeddings with the true frame (ArcFace MobileFaceNet).",
-    symmetric=True,
-    measure=per_case(_value),
-    compute=mean_over_cases,
-)
+        missing_faces_allowed=MOST_MISSING,
+        **settings,
+    )
+
+
+def metric(backbone: str) -> Metric:
+    """CSIM of one backbone."""
+    entry = BACKBONES[backbone]
+    return Metric(
+        name=f"video/csim_{backbone}",
+        title=f"CSIM {entry.label}",
+        unit="",
+        direction="higher",
+        best=1.0,
+        protocol=identity_protocol(backbone, value="cosine"),
+        weights=(DETECTOR, entry.weight),
+        about=f"Identity: cosine of face embeddings with the true frame ({entry.about}).",
+        symmetric=True,
+        needs=(identity_rows(backbone),),
+        measure=per_case(lambda pair: float(cosines(pair, backbone).mean())),
+        compute=mean_over_cases,
+    )

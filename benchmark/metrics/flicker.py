@@ -1,12 +1,13 @@
-"""Inter-frame difference: how much consecutive frames differ, alone and relative to the ground truth.
+"""Inter-frame difference: how much consecutive frames differ, alone and beside the ground truth.
 
 A frozen picture has no flicker and is no good video, so the number by itself is not ranked: the ratio to
-the truth is, and its best value is 1.
+the truth is, and its best value is 1; and so is how far the map of differences is from the truth's.
 """
 
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import cast
 
 import cv2
 import numpy as np
@@ -14,8 +15,11 @@ from numpy.typing import NDArray
 
 from datapipe.records import Rejected
 
+from ..footage import Footage
 from ..records import protocol
 from .metric import Metric, Pair, mean_over_cases, per_case
+
+DIFFERENCE = "mean |I_t - I_t+1| over RGB, pixels, time"
 
 
 def difference_map(frames_THW3: NDArray[np.uint8]) -> NDArray[np.float64]:
@@ -26,17 +30,30 @@ def difference_map(frames_THW3: NDArray[np.uint8]) -> NDArray[np.float64]:
     return total / max(1, len(frames_THW3) - 1)
 
 
+def difference_map_of(footage: Footage) -> NDArray[np.float64]:
+    """The map of a video, kept for the next metric and the next system."""
+    if len(footage.frames) < 2:
+        raise Rejected("too_short", "a single frame has no difference to a next one; leave the clip out")
+    if "differences" not in footage.towers:
+        footage.towers["differences"] = difference_map(footage.frames)
+    return cast(NDArray[np.float64], footage.towers["differences"])
+
+
 def _flicker(pair: Pair) -> float:
-    return float(difference_map(pair.generated.frames).mean())
+    return float(difference_map_of(pair.generated).mean())
 
 
 def _ratio(pair: Pair) -> float:
-    truth = float(difference_map(pair.truth.frames).mean())
+    truth = float(difference_map_of(pair.truth).mean())
     if truth == 0:
         raise Rejected(
             "bad_input", f"{pair.key}: the ground truth never changes, so nothing can be put in ratio to it"
         )
     return _flicker(pair) / truth
+
+
+def _map_distance(pair: Pair) -> float:
+    return float(np.abs(difference_map_of(pair.generated) - difference_map_of(pair.truth)).mean())
 
 
 FLICKER = Metric(
@@ -45,7 +62,7 @@ FLICKER = Metric(
     unit="levels",
     direction="target",
     best=None,
-    protocol=protocol(difference="mean |I_t - I_t+1| over RGB, pixels, time", scale="0..255"),
+    protocol=protocol(difference=DIFFERENCE, scale="0..255"),
     about="Mean change from frame to frame; read it beside the ground truth's.",
     measure=per_case(_flicker),
     compute=mean_over_cases,
@@ -57,8 +74,24 @@ RATIO = Metric(
     direction="target",
     target=1.0,
     best=1.0,
-    protocol=protocol(difference="mean |I_t - I_t+1| over RGB, pixels, time", ratio="to the truth, per clip"),
+    protocol=protocol(difference=DIFFERENCE, ratio="to the truth, per clip"),
     about="Inter-frame difference relative to the truth: 1 is right, 0 is a frozen picture.",
     measure=per_case(_ratio),
+    compute=mean_over_cases,
+)
+MAP_L1 = Metric(
+    name="video/flicker_map_l1",
+    title="difference map L1",
+    unit="levels",
+    direction="lower",
+    best=0.0,
+    protocol=protocol(
+        map="mean |I_t - I_t+1| over RGB and time, per pixel",
+        distance="mean absolute difference to the truth's map, over pixels",
+        scale="0..255",
+    ),
+    about="How far the map of inter-frame differences is from the truth's: what moves or flickers where.",
+    symmetric=True,
+    measure=per_case(_map_distance),
     compute=mean_over_cases,
 )
