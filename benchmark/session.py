@@ -34,7 +34,7 @@ import psutil
 from datapipe.records import Phoneme, Rejected, Seconds, from_dict, from_json, to_dict
 
 from .own_record import check_times
-from .process_tree import Watch, cpu_seconds, high_water_bytes, resident_bytes, tree
+from .process_tree import Watch, high_water_bytes, own_cpu_seconds, resident_bytes, tree
 
 SECONDS_TO_END = 5.0
 
@@ -197,12 +197,12 @@ def answer(session: Any, request: Request, clock: Callable[[], float] = time.per
             first_at.append(clock())
 
     arguments = _arguments(session.speak, request, first_frame)
-    this, has_high_water = psutil.Process(), _reset_high_water()
+    has_high_water = _reset_high_water()
     _synchronise()
-    worked, began = cpu_seconds(this), clock()
+    worked, began = own_cpu_seconds(), clock()
     told = session.speak(**arguments)
     _synchronise()
-    ended, worked = clock(), cpu_seconds(this) - worked
+    ended, worked = clock(), own_cpu_seconds() - worked
     told = _checked({} if told is None else told, ended - began)
     return Answer(
         seconds=ended - began,

@@ -22,7 +22,8 @@ from .records import Estimate
 from .sweep import FLAT_SHARE, Fit, Sweep, work_median
 
 LATENCY, WORK, QUIET, INK = "#1862a8", "#b3541e", "#8a94a0", "#1e2228"
-DPI, SIZE = 140, (13.0, 4.2)
+DPI, SIZE, HEADROOM = 140, (13.0, 4.2), 1.35
+TICKS = (2, 5, 10, 15, 20)
 
 
 def plot(sweep: Sweep, out: Path) -> None:
@@ -54,17 +55,19 @@ def _latency(axes: Any, sweep: Sweep) -> None:
     axes.axvline(sweep.flat_until, color=QUIET, lw=0.8, ls=":")
     axes.plot(_counts(sweep), media, color=QUIET, lw=1, ls="--", label=f"real time at {DECLARED_FPS:g} fps")
     _scatter(axes, sweep, raw, medians, sweep.latency_fit, LATENCY)
-    _frame(axes, f"latency: flat within 10 % (band) up to {sweep.flat_until}", "seconds")
+    title = f"latency: flat within 10 % (band) up to {sweep.flat_until}"
+    _frame(axes, title, "seconds", max(map(max, raw)))
 
 
 def _work(axes: Any, sweep: Sweep) -> None:
     medians = [work_median(point) for point in sweep.points]
+    raw = [[trial.cpu_seconds or 0.0 for trial in point.latency.trials] for point in sweep.points]
     if sweep.work_fit is None:
         axes.text(0.5, 0.5, f"work {NOT_MEASURED}", transform=axes.transAxes, ha="center", color=QUIET)
     else:
-        raw = [[trial.cpu_seconds for trial in point.latency.trials] for point in sweep.points]
         _scatter(axes, sweep, raw, medians, sweep.work_fit, WORK)
-    _frame(axes, "work: processor time of all processes", "processor seconds")
+    highest = max(map(max, raw)) if sweep.work_fit else None
+    _frame(axes, "work: processor time of all processes", "processor seconds", highest)
 
 
 def _scatter(
@@ -80,10 +83,12 @@ def _scatter(
     )
 
 
-def _frame(axes: Any, title: str, unit: str) -> None:
-    axes.set_ylim(bottom=0)
+def _frame(axes: Any, title: str, unit: str, highest: float | None) -> None:
+    """Begin at zero and end above the data: real time may lie far above, and would hide what is flat."""
+    axes.set_ylim(0, None if highest is None else HEADROOM * highest)
+    axes.set_xticks(TICKS)
     if axes.get_legend_handles_labels()[0]:
-        axes.legend(fontsize=7, frameon=False)
+        axes.legend(fontsize=7, frameon=False, loc="upper left")
     _dress(axes, title, unit)
 
 

@@ -18,7 +18,7 @@ import psutil
 import pytest
 
 from benchmark import latency_report, sweep, sweep_report
-from benchmark.cases import find_cases, parse_system
+from benchmark.cases import find_cases
 from benchmark.latency import (
     Latency,
     LatencyConfig,
@@ -37,6 +37,7 @@ from benchmark.percentiles import headline, outliers, percentile_of, runs_needed
 from benchmark.process_tree import run_command
 from benchmark.records import Case
 from benchmark.session import Request, Session, answer, import_named
+from benchmark.systems import open_system
 from datapipe.console import DONE, DONE_WITH_REJECTS
 from datapipe.media import probe, read_audio, write_video, write_wav
 from datapipe.records import Keyframe, Phoneme, Probe, Rejected, Sample, from_json, to_json
@@ -279,7 +280,7 @@ def test_a_commands_own_record_tells_loading_apart(case: Case, tmp_path: Path) -
     facts = timing_record("ours", [measured])
     assert facts["load_seconds"] == 0.2
     (tmp_path / "timing.json").write_text(json.dumps(facts))
-    system = parse_system(f"ours={tmp_path}")
+    system = open_system("ours", tmp_path)
     assert system.timings["clip0"].seconds == 0.15
     assert system.load_seconds == 0.2
 
@@ -459,7 +460,7 @@ def test_the_command_writes_the_times_and_every_raw_number(
     assert [len(each.trials) for each in report.clips] == [2, 2]
     assert report.tails == ()
     assert {"processor", "cores", "torch", "gpu", "load average before"} <= set(report.environment)
-    system = parse_system(f"x={tmp_path}")
+    system = open_system("x", tmp_path)
     assert system.timings["clip1"].fps == 25.0
     assert system.timings["clip1"].peak_bytes
     raw = json.loads((tmp_path / "timing.json").read_text())["raw_seconds"]
@@ -476,7 +477,7 @@ def test_the_command_reports_a_clip_that_fails(
     report = from_json(capsys.readouterr().out, LatencyReport)
     assert report.load_seconds is not None
     assert set(report.failures) == {"clip1"}
-    assert "no phonemes" in parse_system(f"x={tmp_path / 'o'}").failures["clip1"]
+    assert "no phonemes" in open_system("x", tmp_path / "o").failures["clip1"]
 
 
 @pytest.mark.parametrize("given", [{}, {"command": MAKE, "callable": "a:b"}])
