@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -10,18 +9,20 @@ from typing import Literal
 from datapipe.console import DONE, DONE_WITH_REJECTS, FAILED, emit, say
 from datapipe.files import write_text
 from datapipe.machine import usable_cores
-from datapipe.records import Seconds
 from datapipe.weights import cache_dir
 
 from . import leaderboard
 from .alignment import Alignment
-from .cases import find_cases, parse_systems
+from .cases import find_cases
 from .controls import CONTROLS
 from .headlines import headlines
-from .latency import LatencyConfig, time_command, timing_record
-from .records import FailurePolicy, Run
+from .latency_commands import CostCommand, LatencyCommand
+from .making import make_videos
+from .records import Case, FailurePolicy, Run, System
 from .runs import check_free, read_run, read_runs, write_run
 from .selftest import Outcome, conformant, run_vectors
+from .system_commands import MakeCommand, SystemsCommand
+from .systems import FolderSpec, Spec, folder_name, open_system, parse_systems
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,9 +35,12 @@ class RunCommand:
     reference: Path
     """Folder with KEY.mp4, and KEY.png and KEY.json where there are."""
     system: tuple[str, ...]
-    """NAME=DIR, one per system; DIR holds KEY.mp4 and perhaps timing.json."""
+    """NAME=DIR, one per system; DIR holds KEY.mp4 and perhaps timing.json. A command, a callable or a ready
+    adapter makes its videos first: docs/adding-a-method.md."""
     out: Path
     """The run's JSON file; runs are append-only."""
+    videos: Path | None = None
+    """Folder for videos that are made (default: videos, beside the run)."""
     metrics: tuple[str, ...] = ("all",)
     """Names of metrics, or all; `psnr` is `video/psnr`, `keyframe/psnr` its teacher-forced twin."""
     preset: Literal["quick", "full"] = "quick"
@@ -63,7 +67,8 @@ class RunCommand:
         from .metrics import MetricConfig, metrics_for
 
         check_free(self.out, self.replace)
-        cases, systems = find_cases(self.reference), parse_systems(self.system)
+        cases = find_cases(self.reference)
+        systems = _made(self.system, cases, self.videos or self.out.parent / "videos")
         config = EvaluateConfig(
             metrics=MetricConfig(names=self.metrics, preset=self.preset),
             alignment=self.alignment,
@@ -78,6 +83,15 @@ class RunCommand:
         write_run(self.out, result, self.replace)
         emit(leaderboard.markdown([result]).rstrip("\n"))
         return _say_failures(result)
+
+
+def _made(texts: tuple[str, ...], cases: tuple[Case, ...], videos: Path) -> tuple[System, ...]:
+    """Open every system's folder, after making the videos that are not there yet."""
+    return tuple(make_videos(spec, cases, _folder(spec, videos)) for spec in parse_systems(texts))
+
+
+def _folder(spec: Spec, videos: Path) -> Path:
+    return spec.folder if isinstance(spec, FolderSpec) else videos / folder_name(spec.name)
 
 
 def feature_cache() -> Path:
@@ -131,6 +145,8 @@ class ReportCommand:
     """Folder with the ground truth."""
     system: tuple[str, ...]
     """NAME=DIR, one per system, as in the run."""
+    videos: Path | None = None
+    """Folder of the videos that the run made (default: videos, beside the run)."""
     out: Path
     """Folder for index.html, index.md and media/."""
     train_log: Path | None = None
@@ -150,10 +166,12 @@ class ReportCommand:
         """Write the report and say where it is."""
         from .report import Sources, write_report
 
+        videos = self.videos or self.run.parent / "videos"
+        specs = parse_systems(self.system)
         sources = Sources(
             run=read_run(self.run),
             cases=find_cases(self.cases),
-            systems=parse_systems(self.system),
+            systems=tuple(open_system(spec.name, _folder(spec, videos)) for spec in specs),
             train_log=self.train_log,
             ledgers=self.ledger,
             title=self.title,
@@ -165,42 +183,6 @@ class ReportCommand:
         for headline in headlines(sources.run):
             emit(headline.sentence())
         say(f"report: {page}")
-        return DONE
-
-
-@dataclass(frozen=True, kw_only=True)
-class LatencyCommand:
-    """Time a command that makes one video, process start included.
-
-    Example: avatarsync bench latency --command "make.py {reference} {out}" --reference CASES --out OUT
-    """
-
-    command: str
-    """Template with {reference}, {audio} and {out}; split like a shell would, run without one."""
-    reference: Path
-    """Folder with the cases."""
-    out: Path
-    """Folder for the videos and timing.json."""
-    name: str = "command"
-    """The system's name."""
-    warmup: int = 1
-    """Runs before the clock counts."""
-    repeats: int = 3
-    """Timed runs per clip."""
-    timeout: Seconds = 600.0
-    """Seconds after which a run is a failure."""
-    limit: int | None = None
-    """Only the first clips."""
-
-    def execute(self) -> int:
-        """Print a table; write the videos and their times."""
-        config = LatencyConfig(warmup=self.warmup, repeats=self.repeats, timeout=self.timeout)
-        cases = find_cases(self.reference)[: self.limit]
-        measured = time_command(self.command, cases, self.out, config)
-        write_text(self.out / "timing.json", json.dumps(timing_record(self.name, measured), indent=1))
-        emit("| clip | median s | RTF | runs |\n|---|---|---|---|")
-        for each in measured:
-            emit(f"| {each.key} | {each.median:.3f} | {each.rtf:.3f} | {len(each.seconds)} |")
         return DONE
 
 
@@ -226,11 +208,23 @@ def _vector_line(outcome: Outcome) -> str:
     )
 
 
-Command = RunCommand | LeaderboardCommand | ReportCommand | LatencyCommand | SelftestCommand
+Command = (
+    RunCommand
+    | MakeCommand
+    | SystemsCommand
+    | LeaderboardCommand
+    | ReportCommand
+    | LatencyCommand
+    | CostCommand
+    | SelftestCommand
+)
 COMMANDS: dict[str, type[Command]] = {
     "run": RunCommand,
+    "make": MakeCommand,
+    "systems": SystemsCommand,
     "leaderboard": LeaderboardCommand,
     "report": ReportCommand,
     "latency": LatencyCommand,
+    "cost": CostCommand,
     "selftest": SelftestCommand,
 }

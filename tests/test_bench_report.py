@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmark.cases import find_cases, parse_systems
+from benchmark.cases import find_cases
 from benchmark.evaluate import EvaluateConfig, evaluate
 from benchmark.metrics import MetricConfig
 from benchmark.records import System
@@ -17,6 +17,7 @@ from benchmark.report.charts import loss_chart
 from benchmark.report.media import write_heat
 from benchmark.report.sources import Curve, open_ledger, read_curves
 from benchmark.selftest import pattern
+from benchmark.systems import open_system
 from datapipe.media import write_video
 from datapipe.records import Rejected
 
@@ -161,7 +162,7 @@ def test_contact_sheet_draws_every_row(report: Path, tmp_path: Path) -> None:
     from PIL import Image
 
     root = report.parent
-    cases, systems = find_cases(root / "cases"), parse_systems((f"ours={root / 'ours'}",))
+    cases, systems = find_cases(root / "cases"), (open_system("ours", root / "ours"),)
     contact_sheet(cases, systems, [case.key for case in cases], tmp_path / "sheet.png")
     sheet = Image.open(tmp_path / "sheet.png")
     assert sheet.width > 8 * 128 and sheet.height > 4 * 128

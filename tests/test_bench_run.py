@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -10,15 +9,15 @@ import pytest
 
 from benchmark import leaderboard, scoring
 from benchmark.__main__ import main, merged
-from benchmark.cases import find_cases, parse_system, parse_systems
+from benchmark.cases import find_cases
 from benchmark.evaluate import EvaluateConfig, evaluate
 from benchmark.footage import Store
 from benchmark.headlines import headlines
-from benchmark.latency import LatencyConfig, command_for, time_command
 from benchmark.metrics import MetricConfig, metrics_for
 from benchmark.records import GROUND_TRUTH, Difference, Run, Score, SystemRun, protocol
 from benchmark.runs import read_run, write_run
 from benchmark.selftest import pattern
+from benchmark.systems import open_system, parse_system
 from datapipe.media import write_video
 from datapipe.records import Rejected, from_json, to_json
 
@@ -59,7 +58,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def systems_of(root: Path, *names: str) -> tuple:
-    return parse_systems(tuple(f"{name}={root / name}" for name in names))
+    return tuple(open_system(name, root / name) for name in names)
 
 
 @pytest.fixture(scope="module")
@@ -242,7 +241,7 @@ def test_a_wrong_system_is_refused(text: str) -> None:
 def test_a_wrong_timing_record_is_refused(content: str, tmp_path: Path) -> None:
     (tmp_path / "timing.json").write_text(content)
     with pytest.raises(Rejected, match="timing"):
-        parse_system(f"a={tmp_path}")
+        open_system("a", tmp_path)
 
 
 def test_command_line(world: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -288,42 +287,3 @@ def test_an_unknown_metric_suggests_the_nearest() -> None:
 def test_list_options_may_be_repeated() -> None:
     given = ["run", "--system", "a=1", "--out", "x", "--system=b=2", "c=3", "--replace"]
     assert merged(given) == ["run", "--out", "x", "--replace", "--system", "a=1", "b=2", "c=3"]
-
-
-COPY = "import shutil,sys; shutil.copyfile(sys.argv[1], sys.argv[2])"
-
-
-def test_latency_of_a_command(world: Path, tmp_path: Path) -> None:
-    (case, *_) = find_cases(world / "cases")
-    ticks = iter(range(100))
-    template = f'{sys.executable} -c "{COPY}" {{reference}} {{out}}'
-    config = LatencyConfig(warmup=1, repeats=3)
-    (measured,) = time_command(template, [case], tmp_path, config, clock=lambda: next(ticks) ** 2)
-    # runs begin and end at consecutive ticks; the warm-up's begin is tick 0 and it has no end
-    assert measured.seconds == (3.0, 7.0, 11.0)
-    assert (measured.median, measured.num_frames) == (7.0, 12)
-    assert measured.rtf == pytest.approx(7.0 / 0.48)
-
-
-@pytest.mark.parametrize(
-    ("template", "reason"),
-    [
-        ("make.py {reference}", "bad_input"),
-        ("/no/such/program {out}", "bad_input"),
-        (f"{sys.executable} -c 'raise SystemExit(3)' {{out}}", "bad_input"),
-        (f"{sys.executable} -c pass {{out}}", "missing_file"),
-        (f"{sys.executable} -c 'import time; time.sleep(9)' {{out}}", "timeout"),
-    ],
-)
-def test_a_command_that_makes_no_video(template: str, reason: str, world: Path, tmp_path: Path) -> None:
-    cases = find_cases(world / "cases")[:1]
-    with pytest.raises(Rejected) as caught:
-        time_command(template, cases, tmp_path, LatencyConfig(warmup=0, repeats=1, timeout=1.0))
-    assert caught.value.reason == reason
-
-
-def test_a_path_cannot_become_an_argument(world: Path) -> None:
-    (case, *_) = find_cases(world / "cases")
-    command = command_for("tool --in {reference} --out={out}", case, Path("/x/a b; rm -rf {audio}.mp4"))
-    assert command[-1] == "--out=/x/a b; rm -rf {audio}.mp4"
-    assert len(command) == 4
