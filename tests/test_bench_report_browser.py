@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from benchmark.cases import find_cases
-from benchmark.evaluate import evaluate
-from benchmark.metrics import METRICS
+from benchmark.evaluate import EvaluateConfig, evaluate
+from benchmark.metrics import MetricConfig
 from benchmark.records import System
 from benchmark.report import Sources, write_report
 from benchmark.selftest import pattern
@@ -90,7 +90,8 @@ def index(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     cases = find_cases(root / "cases")
     systems = (System(name=HOSTILE, folder=root / "a"), System(name="static", folder=root / "b"))
-    run = evaluate(cases, systems, {name: METRICS[name] for name in ("psnr", "flicker_ratio")}, None, 1)
+    metrics = MetricConfig(names=("psnr", "ssim", "flicker_ratio"))
+    run = evaluate(cases, systems, EvaluateConfig(metrics=metrics, workers=1))
     sources = Sources(run=run, cases=cases, systems=systems, train_log=root / "run", title=HOSTILE)
     return write_report(sources, root / "out")
 

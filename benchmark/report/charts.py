@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from html import escape
 
 from ..leaderboard import Table, column_id, heading, number
-from ..records import GROUND_TRUTH, MetricInfo, Score
+from ..records import MetricInfo, Score
 from .sources import Curve
 
 WIDTH, HEIGHT = 360, 190
@@ -66,13 +66,19 @@ def _path(points: Sequence[tuple[float, float]]) -> str:
 
 
 def interval_chart(table: Table, info: MetricInfo) -> str:
-    """Every system's mean as a dot on its interval; the truth only where it says something."""
+    """Every system's mean as a dot on its interval; the truth only where it says something.
+
+    Controls are left out: they lie so far off that the systems would fall into one.
+    """
     column = column_id(info)
+    truth_speaks = info.direction == "target" or info.name.startswith("video/sync")
+    drawn = [row for row in table.rows if table.kinds[row[0]] != "control"]
     shown = [
-        (index, name, scores[column]) for index, (name, scores) in enumerate(table.rows) if column in scores
+        (colour, name, scores[column])
+        for colour, (name, scores) in enumerate(drawn)
+        if column in scores and (truth_speaks or table.kinds[name] == "system")
     ]
-    plain = info.direction == "target"
-    shown = [row for row in shown if row[2].value is not None and (plain or row[1] != GROUND_TRUTH)]
+    shown = [row for row in shown if row[2].value is not None]
     if not shown:
         return ""
     bounds = [value for _, _, score in shown for value in _extent(score)]

@@ -11,23 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from ..headlines import Headline, headlines
-from ..leaderboard import Table, cell, column_id, heading, number, tables
-from ..records import Run, Score
-from .charts import interval_chart, loss_chart
-from .sections import data, differences, failures, method
+from ..records import Run
+from .board import board
+from .charts import loss_chart
+from .sections import checks, data, differences, failures, method, warning
 from .sources import Curve, Ledger, Sources, preview_places
 
 HERE = Path(__file__).parent
-CHARTED = (
-    "video/mouth_psnr",
-    "video/mouth_opening_r",
-    "video/psnr",
-    "video/ssim",
-    "video/lpips_alex",
-    "video/fid",
-    "video/csim_w600k_mbf",
-    "video/flicker_ratio",
-)
 
 
 def page(
@@ -42,8 +32,10 @@ def page(
         "<main>",
         _headlines(headlines(run)),
         _players(cases),
-        "".join(_leaderboard(table) for table in tables([run])),
+        warning(run),
+        board(run),
         differences(run),
+        checks(run),
         failures(run),
         data(ledgers, preview_places(sources)),
         _curves(curves),
@@ -110,38 +102,6 @@ def _players(cases: Sequence[dict[str, Any]]) -> str:
     options = "".join(f'<option value="{k}">{escape(case["name"])}</option>' for k, case in enumerate(cases))
     shell = (HERE / "players.html").read_text(encoding="utf-8")
     return shell.replace("<!--options-->", options)
-
-
-def _leaderboard(table: Table) -> str:
-    heads = "".join(f'<th scope="col">{escape(heading(info, table.columns))}</th>' for info in table.columns)
-    rows = "".join(_row(table, name, scores) for name, scores in table.rows)
-    charts = "".join(interval_chart(table, info) for info in table.columns if info.name in CHARTED)
-    return (
-        "<section><h2>Leaderboard</h2>"
-        '<div class="scroll" tabindex="0" role="region" aria-label="Leaderboard"><table>'
-        f"<caption>Mean over {table.num_clips} clips with its 95 % bootstrap interval over clips; ★ best. "
-        f"↑ higher is better, ↓ lower, → near the truth.</caption>"
-        f'<thead><tr><th scope="col">system</th>{heads}</tr></thead><tbody>{rows}</tbody></table></div>'
-        f'<div class="charts">{charts}</div></section>'
-    )
-
-
-def _row(table: Table, name: str, scores: dict[str, Score]) -> str:
-    cells = []
-    for info in table.columns:
-        score = scores.get(column_id(info))
-        best = ' class="best"' if table.ranks[column_id(info)].get(name) == 1 else ""
-        cells.append(f"<td{best}>{_cell(score)}</td>")
-    return f'<tr><th scope="row">{escape(name)}</th>{"".join(cells)}</tr>'
-
-
-def _cell(score: Score | None) -> str:
-    if score is None or score.value is None:
-        why = escape((score.not_measured if score else None) or "not in this run")
-        return f'<span title="{why}">{escape(cell(score))}</span>'
-    bounded = score.low is not None and score.high is not None
-    interval = f"<small>[{number(score.low or 0.0)}, {number(score.high or 0.0)}]</small>" if bounded else ""
-    return f"{number(score.value)}{interval}<small>n {score.num_ok}/{score.num_total}</small>"
 
 
 def _curves(curves: Sequence[Curve]) -> str:

@@ -12,6 +12,15 @@ from ..headlines import subject_and_baseline
 from ..records import Run
 from .sources import Ledger
 
+MAX_OPEN = 30
+"""Rows of differences up to which their table is open."""
+CHECKS_MEAN = (
+    "A metric that fails its checks shows nothing, or the clips are too few or too still for it: "
+    "do not rank by it."
+)
+MARKS = {True: "✓ holds", False: "✗ fails", None: "– not measured"}
+CHECK_ORDER = {False: 0, True: 1, None: 2}
+
 
 def differences(run: Run) -> str:
     """Paired differences of the system in question to every other."""
@@ -24,6 +33,8 @@ def differences(run: Run) -> str:
             infos[d.metric].unit or "–",
             f"{d.value:+.3f}",
             _interval(d.low, d.high),
+            _p(d.p_value),
+            _p(d.p_adjusted),
             str(d.num_clips),
         )
         for d in sorted(run.differences, key=lambda each: each.baseline)
@@ -31,13 +42,74 @@ def differences(run: Run) -> str:
     ]
     if not rows:
         return ""
-    heads = ("systems", "metric", "unit", "difference", "95 % interval", "clips")
-    caption = "Mean of the per-clip differences: the same clips on both sides, so their difficulty cancels."
-    return _section("Paired differences", table(heads, rows, caption))
+    heads = ("systems", "metric", "unit", "difference", "95 % interval", "p", "p adjusted", "clips")
+    whole = table(heads, rows, _caption(run))
+    folded = whole if len(rows) <= MAX_OPEN else _details(f"{len(rows)} differences", whole)
+    return _section("Paired differences", folded)
+
+
+def _caption(run: Run) -> str:
+    tested = sum(each.p_value is not None for each in run.differences)
+    return (
+        "Means of the per-clip differences: the same clips on both sides, so their difficulty cancels. "
+        "p: two-sided sign-flip test over clips; adjusted after Benjamini and Hochberg over the run's "
+        f"{tested} tests. Differences of set distances (FID, FVD) have an interval and no test."
+    )
+
+
+def _p(value: float | None) -> str:
+    return "–" if value is None else "<0.001" if value < 0.001 else f"{value:.3f}"
 
 
 def _interval(low: float | None, high: float | None) -> str:
     return "–" if low is None or high is None else f"[{low:+.3f}, {high:+.3f}]"
+
+
+def warning(run: Run) -> str:
+    """What stands above the leaderboard when a control came out wrong."""
+    lines = "".join(f"<li>{escape(line)}</li>" for line in failed_checks(run))
+    if not lines:
+        return ""
+    return (
+        '<section class="warning" role="alert"><h2>Some controls came out wrong</h2>'
+        f"<p>{escape(CHECKS_MEAN)}</p><ul>{lines}</ul></section>"
+    )
+
+
+def failed_checks(run: Run) -> list[str]:
+    """A sentence for every check that does not hold."""
+    titles = {info.name: info.title for info in run.metrics}
+    return [
+        f"{titles.get(each.metric, each.metric)} of {each.row}: {each.found}; expected: {each.expected}"
+        for each in run.checks
+        if each.passed is False
+    ]
+
+
+def counted_checks(run: Run) -> str:
+    """How many checks hold, in words."""
+    passed = [each.passed for each in run.checks]
+    return (
+        f"{passed.count(True)} of {len(passed)} checks hold, {passed.count(False)} fail, "
+        f"{passed.count(None)} could not be made."
+    )
+
+
+def checks(run: Run) -> str:
+    """What the control rows must show, and what they showed."""
+    if not run.checks:
+        return ""
+    titles = {info.name: info.title for info in run.metrics}
+    rows = [
+        (MARKS[each.passed], titles.get(each.metric, each.metric), each.row, each.expected, each.found)
+        for each in sorted(run.checks, key=lambda each: CHECK_ORDER[each.passed])
+    ]
+    heads = ("", "metric", "row", "expected", "found")
+    every = table(
+        heads, rows, "Whatever a control breaks must cost it the metric that is about it.", text=True
+    )
+    count = f"<p>{escape(counted_checks(run))}</p>"
+    return _section("Do the metrics work here?", count, _details("All checks", every))
 
 
 def failures(run: Run) -> str:

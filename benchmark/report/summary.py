@@ -6,6 +6,8 @@ from collections.abc import Iterator, Sequence
 
 from ..headlines import headlines
 from ..leaderboard import escaped, markdown
+from ..records import Run
+from .sections import CHECKS_MEAN, MARKS, counted_checks, failed_checks
 from .sources import Curve, Ledger, Sources, preview_places
 
 
@@ -19,7 +21,9 @@ def _lines(sources: Sources, curves: Sequence[Curve], ledgers: Sequence[Ledger],
     yield f"# {escaped(sources.title)}\n"
     yield from (f"- {escaped(each.sentence())}" for each in headlines(run))
     yield f"\n![frames of the truth and of each system]({sheet})\n"
+    yield from _warning(run)
     yield markdown([run])
+    yield from _checks(run)
     if ledgers:
         yield "## Data\n\n| shards | in | out | rejected | failed |\n|---|---|---|---|---|"
     for each in ledgers:
@@ -39,3 +43,25 @@ def _lines(sources: Sources, curves: Sequence[Curve], ledgers: Sequence[Ledger],
     yield "\n## Environment\n"
     yield from (f"- {escaped(name)}: {escaped(value)}" for name, value in run.environment.items())
     yield from (f"- weights {escaped(name)}: `{value}`" for name, value in run.weights.items())
+
+
+def _warning(run: Run) -> Iterator[str]:
+    failed = failed_checks(run)
+    if failed:
+        yield f"\n> **Some controls came out wrong.** {CHECKS_MEAN}\n>"
+        yield from (f"> - {escaped(line)}" for line in failed)
+        yield ""
+
+
+def _checks(run: Run) -> Iterator[str]:
+    """What the control rows must show, as a table."""
+    if not run.checks:
+        return
+    titles = {info.name: info.title for info in run.metrics}
+    yield f"## Checks of the controls\n\n{counted_checks(run)}\n"
+    yield "| | metric | row | expected | found |\n|---|---|---|---|---|"
+    for each in run.checks:
+        metric = titles.get(each.metric, each.metric)
+        cells = (MARKS[each.passed], *map(escaped, (metric, each.row, each.expected, each.found)))
+        yield f"| {' | '.join(cells)} |"
+    yield ""
