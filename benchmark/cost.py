@@ -8,7 +8,9 @@ hence the meta device, where every operator is split into its parts.
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -148,7 +150,7 @@ def cost_of(name: str, system: str = "callable") -> Cost:
     import torch
 
     function = import_named(name)
-    with torch.device("meta"):
+    with torch.device("meta"), redirect_stdout(sys.stderr):  # a system's own words are no data
         stages = function()
     if not isinstance(stages, Mapping) or not stages:
         raise Rejected("bad_input", f"`{name}` must return a dict of stages; {HELP}")
@@ -176,7 +178,7 @@ def stage_cost(name: str, module: nn.Module, inputs: Any, calls_per_frame: float
     _check_meta(name, module, inputs)
     counter, operators = FlopCounterMode(display=False), OperatorNames()
     try:
-        with torch.no_grad(), torch.device("meta"), operators, counter:
+        with redirect_stdout(sys.stderr), torch.no_grad(), torch.device("meta"), operators, counter:
             _call(module, inputs)
     except (RuntimeError, NotImplementedError, TypeError) as error:
         message = f"stage `{name}` does not run on the meta device: {error}; {HELP}"
