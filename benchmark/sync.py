@@ -122,7 +122,7 @@ def sound_windows(audio: NDArray[np.float32], count: int) -> NDArray[np.float32]
         audio = np.pad(audio, (0, missing * SAMPLE_RATE // 100 + SAMPLES_PER_FRAME))
         columns = mfcc(to_int16(audio)).astype(np.float32)
     view = np.lib.stride_tricks.sliding_window_view(columns, NUM_COLUMNS, axis=0)
-    return np.ascontiguousarray(view[::COLUMNS_PER_FRAME][:count])
+    return view[::COLUMNS_PER_FRAME][:count]
 
 
 def crop_faces(frames_THW3: Pictures, boxes_T4: NDArray[Any], region: Region, side: int) -> Pictures:

@@ -156,7 +156,7 @@ class FastSyncNet:
     def sound(self, windows_NFT: NDArray[np.float32]) -> NDArray[np.float32]:
         """Vectors (N, dim) of windows (N, 13, 20) of cepstra."""
         with torch.inference_mode():
-            batch = torch.from_numpy(np.ascontiguousarray(windows_NFT))[:, None]
+            batch = torch.from_numpy(windows_NFT)[:, None]
             return self.sound_layers(batch).numpy()  # type: ignore[no-any-return]
 
 
