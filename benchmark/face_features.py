@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from functools import cache
 
@@ -68,7 +69,7 @@ def landmark_rows(every: int) -> Extractor:
 
 def seen_in(rows_ND: Array, whose: str) -> NDArray[np.bool_]:
     """Which rows have a face, (n,); `Rejected("no_face")` when more than a tenth, or all, have none."""
-    seen = np.isfinite(rows_ND.reshape(len(rows_ND), -1)[:, 0])
+    seen = np.isfinite(rows_ND.reshape(-1, math.prod(rows_ND.shape[1:]))[:, 0])
     missing = len(seen) - int(seen.sum())
     if missing == len(seen) or missing > MOST_MISSING * len(seen):
         raise Rejected(

@@ -23,7 +23,9 @@ def cosines(pair: Pair, backbone: str) -> NDArray[np.float64]:
     both = seen_in(truth, f"{pair.key}: ground truth") & seen_in(generated, f"{pair.key}: identity")
     if not both.any():
         raise Rejected("no_face", f"{pair.key}: no frame has a face on both sides; look at the video")
-    return np.asarray((truth[both].astype(np.float64) * generated[both]).sum(axis=1))
+    first, second = (each[both].astype(np.float64) for each in (truth, generated))
+    lengths = np.linalg.norm(first, axis=1) * np.linalg.norm(second, axis=1)
+    return np.asarray(np.clip((first * second).sum(axis=1) / lengths, -1.0, 1.0))
 
 
 def identity_protocol(backbone: str, **settings: str) -> Protocol:
@@ -31,6 +33,7 @@ def identity_protocol(backbone: str, **settings: str) -> Protocol:
     entry = BACKBONES[backbone]
     return protocol(
         backbone=entry.about,
+        weight=entry.weight,
         detector="SCRFD-500M, followed",
         alignment=f"5 points to {entry.side}x{entry.side}",
         input=f"({entry.colour} - {entry.mean:g}) / {entry.scale:g}",
