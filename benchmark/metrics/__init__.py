@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datapipe.records import Rejected
 
 from ..identity import BACKBONES
-from . import csim, efid, fid, flicker, iss, lmd, lpips, mouth, psnr, ssim, timing, warping
+from . import csim, efid, fid, flicker, fvd, iss, lmd, lpips, mouth, psnr, ssim, timing, warping
 from .metric import Metric, Pair, for_keyframes
 
 __all__ = ["PRESETS", "Metric", "MetricConfig", "Pair", "Sampling", "metrics_for"]
@@ -20,6 +20,8 @@ class Sampling:
 
     fid_every: int = 1
     """FID uses every n-th frame."""
+    fvd_windows: fvd.Windows = "all"
+    """FVD uses all windows of a clip, or the one in its middle."""
     lpips_every: int = 1
     """LPIPS uses every n-th frame."""
     landmarks_every: int = 1
@@ -28,7 +30,7 @@ class Sampling:
 
 PRESETS = {
     "full": Sampling(),
-    "quick": Sampling(fid_every=15, lpips_every=3, landmarks_every=2),
+    "quick": Sampling(fid_every=15, fvd_windows="middle", lpips_every=3, landmarks_every=2),
 }
 """`full` looks at every frame; `quick` is for a machine without an accelerator."""
 
@@ -72,6 +74,7 @@ def table_metrics(config: MetricConfig) -> dict[str, Metric]:
         ssim.METRIC,
         lpips.metric(sampling.lpips_every),
         fid.metric(sampling.fid_every),
+        fvd.metric(sampling.fvd_windows),
         csim.metric("w600k_mbf"),
         efid.metric(sampling.landmarks_every),
         flicker.FLICKER,
@@ -85,12 +88,22 @@ def table_metrics(config: MetricConfig) -> dict[str, Metric]:
 
 def known_metrics(config: MetricConfig) -> dict[str, Metric]:
     """All metrics: those of the table, variants of them, and the keyframes' own."""
-    table = table_metrics(config)
+    table, sampling = table_metrics(config), PRESETS[config.preset]
     single = ("psnr", "ssim", "lpips_alex", "csim_w600k_mbf")
     keyframes = [for_keyframes(table[f"video/{name}"]) for name in single]
     keyframes.append(for_keyframes(fid.metric(1)))
-    named = faces_by_name(PRESETS[config.preset])
+    named = (*faces_by_name(sampling), *pictures_by_name(sampling))
     return {**table, **{metric.name: metric for metric in (*named, *keyframes)}}
+
+
+def pictures_by_name(sampling: Sampling) -> list[Metric]:
+    """Other definitions of the table's picture metrics, for a run that names them."""
+    return [
+        fid.metric(sampling.fid_every, fid.CLEAN),
+        fvd.metric(sampling.fvd_windows, fvd.DEBIASED),
+        lpips.metric(sampling.lpips_every, "vgg"),
+        ssim.GREY,
+    ]
 
 
 def faces_by_name(sampling: Sampling) -> list[Metric]:

@@ -1,46 +1,50 @@
-"""LPIPS v0.1 with the AlexNet trunk (Zhang et al. 2018), at the size of the ground truth."""
+"""LPIPS v0.1 (Zhang et al. 2018) on the AlexNet or the VGG16 trunk, at the size of the ground truth."""
 
 from __future__ import annotations
-
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..footage import Footage
 from ..networks import lpips as network
+from ..networks.lpips import Tower, TrunkName
 from ..records import protocol
 from .metric import Metric, Pair, mean_over_cases, per_case
 
-PIXELS_TO_KEEP = 8_000_000
-"""Ground truths with more pixels have their activations made anew for each system."""
+BYTES_TO_KEEP = 336_000_000
+"""Ground truths with larger towers have their activations made anew for each system."""
+TITLES: dict[TrunkName, str] = {"alex": "LPIPS", "vgg": "LPIPS (VGG)"}
+TRUNK_TITLES: dict[TrunkName, str] = {"alex": "AlexNet", "vgg": "VGG16"}
 
 
-def distances(truth: Footage, generated: Footage, every: int) -> NDArray[np.float64]:
+def distances(
+    truth: Footage, generated: Footage, every: int, trunk: TrunkName = "alex"
+) -> NDArray[np.float64]:
     """LPIPS of every `every`-th frame, (n,); the truth's activations are kept for the next system."""
     rows = []
-    for index, frames in enumerate(network.batches(generated.frames[::every])):
-        tower = _truth_tower(truth, every, index)
-        rows.append(network.lpips_distances(tower, network.lpips_tower(frames)))
+    for index, frames in enumerate(network.batches(generated.frames[::every], trunk)):
+        tower = _truth_tower(truth, every, index, trunk)
+        rows.append(network.lpips_distances(tower, network.lpips_tower(frames, trunk), trunk))
     return np.concatenate(rows)
 
 
-def _truth_tower(truth: Footage, every: int, index: int) -> Any:
-    name = f"lpips_alex {every} {index}"
+def _truth_tower(truth: Footage, every: int, index: int, trunk: TrunkName) -> Tower:
+    name = f"lpips_{trunk} {every} {index}"
     if name in truth.towers:
-        return truth.towers[name]
+        known: Tower = truth.towers[name]
+        return known
     frames = truth.frames[::every]
-    tower = network.lpips_tower(network.batches(frames)[index])
-    if frames[..., 0].size <= PIXELS_TO_KEEP:
+    tower = network.lpips_tower(network.batches(frames, trunk)[index], trunk)
+    if frames[..., 0].size * network.TRUNKS[trunk].bytes_per_pixel <= BYTES_TO_KEEP:
         truth.towers[name] = tower
     return tower
 
 
-def metric(every: int) -> Metric:
+def metric(every: int, trunk: TrunkName = "alex") -> Metric:
     """LPIPS over every `every`-th frame."""
     settings = protocol(
         version="0.1",
-        trunk="alex",
+        trunk=trunk,
         input="RGB in [-1, 1]",
         spatial=False,
         every=every,
@@ -49,19 +53,20 @@ def metric(every: int) -> Metric:
 
     def value(pair: Pair) -> float:
         """Mean over the frames of a clip."""
-        return float(
-            pair.stored("lpips_alex", settings, lambda: distances(pair.truth, pair.generated, every)).mean()
+        rows = pair.stored(
+            f"lpips_{trunk}", settings, lambda: distances(pair.truth, pair.generated, every, trunk)
         )
+        return float(rows.mean())
 
     return Metric(
-        name="video/lpips_alex",
-        title="LPIPS",
+        name=f"video/lpips_{trunk}",
+        title=TITLES[trunk],
         unit="",
         direction="lower",
         best=0.0,
         protocol=settings,
-        weights=(network.ALEX,),
-        about="Perceptual distance between frames (AlexNet trunk, 0 is identical).",
+        weights=(network.TRUNKS[trunk].weights,),
+        about=f"Perceptual distance between frames ({TRUNK_TITLES[trunk]} trunk, 0 is identical).",
         symmetric=True,
         measure=per_case(value),
         compute=mean_over_cases,

@@ -10,6 +10,7 @@ from typing import Any, cast
 
 import numpy as np
 import safetensors.torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from datapipe.files import publish
@@ -20,14 +21,23 @@ ARRAY_PARTS = {("numpy", "ndarray"), ("numpy", "dtype"), ("numpy.core.multiarray
 
 
 @cache
-def converted(name: str, to_torch: Callable[[dict[str, Any]], dict[str, Tensor]]) -> dict[str, Tensor]:
-    """Tensors of a registry weight, converted once by `to_torch` and then read from safetensors."""
+def converted(name: str, to_torch: Callable[[Path], dict[str, Tensor]]) -> dict[str, Tensor]:
+    """Tensors of a registry weight, made once by `to_torch` from its file and then read from safetensors."""
     source = resolve(name)
     target = source.with_name(f"{source.stem}.{lookup(name).sha256[:12]}.safetensors")
     if not target.exists():
         with publish(target) as temporary:
-            safetensors.torch.save_file(to_torch(read_array_pickle(source)), temporary)
+            safetensors.torch.save_file(to_torch(source), temporary)
     return safetensors.torch.load_file(target)
+
+
+def flattened(tree: dict[str, Any], above: str = "") -> dict[str, NDArray[Any]]:
+    """Arrays of nested dictionaries by path, names joined by `/`."""
+    arrays: dict[str, NDArray[Any]] = {}
+    for name, value in tree.items():
+        path = f"{above}{name}"
+        arrays.update(flattened(value, f"{path}/") if isinstance(value, dict) else {path: value})
+    return arrays
 
 
 class _ArrayUnpickler(pickle.Unpickler):
