@@ -23,8 +23,8 @@ MAX_COLUMNS = 8
 """Columns up to which a table stays in one piece."""
 GROUPS = {
     "Overall": (AVERAGE,),
-    "Picture": ("video/psnr", "video/ssim", "video/lpips", "video/fid", "video/fvd"),
     "Mouth": ("video/mouth", "video/lmd"),
+    "Picture": ("video/psnr", "video/ssim", "video/lpips", "video/fid", "video/fvd"),
     "Identity and expression": ("video/csim", "video/iss", "video/efid"),
     "Sync": ("video/sync",),
     "Motion": ("video/flicker", "video/warping"),
@@ -116,8 +116,9 @@ def _with_average(
     if not chosen or len(systems) < 2:
         return {}
     info = _average_info(chosen, len(systems))
-    for name, average in average_ranks(chosen, systems, keys).items():
-        rows[name][column_id(info)] = _average_score(average, len(keys))
+    averages = average_ranks(chosen, systems, keys)
+    for name, scores in rows.items():
+        scores[column_id(info)] = _average_score(averages.get(name), len(keys))
     return {column_id(info): info}
 
 
@@ -137,17 +138,20 @@ def _average_info(chosen: Mapping[str, MetricInfo], num_systems: int) -> MetricI
     )
 
 
-def _average_score(average: AverageRank, num_clips: int) -> Score:
+def _average_score(average: AverageRank | None, num_clips: int) -> Score:
+    """The cell of a mean rank; the ground truth and controls have none."""
+    lacking = average.lacking if average else ()
     return Score(
         metric=AVERAGE,
-        value=average.value,
-        low=average.low,
-        high=average.high,
-        num_ok=num_clips,
+        value=average.value if average else None,
+        low=average.low if average else None,
+        high=average.high if average else None,
+        num_ok=num_clips if average else 0,
         num_total=num_clips,
         failures={},
         per_clip={},
-        note=f"stands last on {', '.join(average.lacking)}: no value" if average.lacking else "",
+        not_measured=None if average else "not applicable: only systems are ranked",
+        note=f"stands last on {', '.join(lacking)}: no value" if lacking else "",
     )
 
 

@@ -1,5 +1,6 @@
 """The report as files: nothing from outside can become markup, and it is complete or not there."""
 
+import dataclasses
 import json
 import re
 from html.parser import HTMLParser
@@ -7,15 +8,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from bench_rows import clips, info, row, run_of
 
 from benchmark.cases import find_cases
 from benchmark.evaluate import EvaluateConfig, evaluate
 from benchmark.metrics import MetricConfig
-from benchmark.records import System
+from benchmark.records import GROUND_TRUTH, Check, Difference, Run, System
 from benchmark.report import Sources, contact_sheet, write_report
+from benchmark.report.board import board
 from benchmark.report.charts import loss_chart
 from benchmark.report.media import write_heat
+from benchmark.report.sections import checks, differences, warning
 from benchmark.report.sources import Curve, open_ledger, read_curves
+from benchmark.report.summary import summary
 from benchmark.selftest import pattern
 from benchmark.systems import open_system
 from datapipe.media import write_video
@@ -111,6 +116,76 @@ def test_markdown_says_the_same(report: Path) -> None:
     assert "| 2 | 1 | 1 no\\_face | 0 |" in text
     assert "has no video for it" in text
     assert "(1/2)" in text
+
+
+def checked(run: Run, *passed: bool | None) -> Run:
+    found = [
+        Check(metric="video/psnr", row=HOSTILE, expected=f"expectation {k}", passed=each, found=HOSTILE)
+        for k, each in enumerate(passed)
+    ]
+    return dataclasses.replace(run, checks=tuple(found))
+
+
+def test_a_failed_check_warns_above_the_leaderboard_in_both(numbers: Run) -> None:
+    failed = checked(numbers, True, False, None)
+    html = warning(failed) + checks(failed)
+    assert 'role="alert"' in html and "PSNR of" in html and "expectation 1" in warning(failed)
+    assert "1 of 3 checks hold, 1 fail, 1 could not be made." in html
+    assert "<img" not in html and html.count("✗ fails") == html.count("✓ holds") == 1
+    sources = Sources(run=failed, cases=(), systems=())
+    text = summary(sources, (), (), "frames.png")
+    assert text.index("Some controls came out wrong") < text.index("| system |")
+    assert "| ✗ fails | PSNR |" in text and "<img" not in text
+
+
+def test_right_controls_warn_of_nothing(numbers: Run) -> None:
+    right = checked(numbers, True, None)
+    assert warning(right) == "" and "✓ holds" in checks(right)
+    assert "came out wrong" not in summary(Sources(run=right, cases=(), systems=()), (), (), "frames.png")
+    assert warning(numbers) == checks(numbers) == ""
+
+
+def test_many_failed_checks_are_cut_short_above_and_whole_below(numbers: Run) -> None:
+    failed = checked(numbers, *[False] * 9)
+    assert warning(failed).count("<li>") == 7 and "and 3 more, below" in warning(failed)
+    assert checks(failed).count("✗ fails") == 9
+
+
+def test_the_board_says_what_each_cell_rests_on(numbers: Run) -> None:
+    html = board(numbers)
+    assert '<tr class="control">' in html and html.count('class="fold"') == 1
+    assert '<b class="lost">(3/4)</b>' in html and 'title="lost"' in html
+    assert "★" not in html.split("</p>", 1)[1], "the star is the style's"
+    assert 'class="best">' in html
+    plain = dataclasses.replace(numbers, systems=tuple(s for s in numbers.systems if s.kind != "control"))
+    assert 'class="fold"' not in board(plain)
+
+
+def test_differences_show_their_tests(numbers: Run) -> None:
+    difference = Difference(
+        metric="video/psnr",
+        system="a",
+        baseline="b",
+        value=1.5,
+        low=1.0,
+        high=2.0,
+        num_clips=4,
+        p_value=0.0004,
+        p_adjusted=0.0312,
+    )
+    html = differences(dataclasses.replace(numbers, differences=(difference,)))
+    assert "&lt;0.001" in html and "0.031" in html and "1 tests" in html
+
+
+@pytest.fixture
+def numbers() -> Run:
+    rows = [
+        row(GROUND_TRUTH, clips("psnr", [90, 90, 90, 90])),
+        row("frozen frame", clips("psnr", [10, 11, 12, 13]), kind="control"),
+        row("a", clips("psnr", [20, 21, 22, 23])),
+        row("b", clips("psnr", [30, 31, 32, None])),
+    ]
+    return run_of([dataclasses.replace(info("psnr"), title="PSNR")], rows, 4)
 
 
 def test_ledgers_are_counted_or_refused(tmp_path: Path) -> None:

@@ -40,9 +40,9 @@ CHARTED = (
 )
 """Names of metrics with a chart, or their starts."""
 LEGEND = (
-    "Below it the place among the systems, with the range that holds 95 % of its places when clips are drawn "
-    "anew, and the clips that count. ★ best; ↑ higher is better, ↓ lower, → near the truth. The ground truth "
-    "and the controls are not ranked: (#k) is where they would stand."
+    "#k is the place among the systems, with the range that holds 95 % of its places when clips are drawn "
+    "anew; (k/n) says how many clips count. ★ best; ↑ higher is better, ↓ lower, → near the truth. Ground "
+    "truth and controls are not ranked: (#k) is where they would stand."
 )
 MAX_REASONS = 4
 """Reasons that a cell shows on hovering; all are listed further down."""
@@ -68,7 +68,7 @@ def _section(table: Table, run: Run, place: int) -> str:
         f"<p>Mean over {table.num_clips} clips with its 95 % interval over clips. {LEGEND}</p>"
         f'{switch if controls else ""}<div class="groups">{groups}</div>'
         f'<ul class="notes">{notes}<li>{escape(conformance([run]))}</li></ul>'
-        f'<h3>Systems with their intervals</h3><div class="charts">{charts}</div></section>'
+        f'<details open><summary>Charts</summary><div class="charts">{charts}</div></details></section>'
     )
 
 
@@ -77,9 +77,9 @@ def _group(table: Table, title: str, infos: Sequence[MetricInfo]) -> str:
     rows = "".join(_row(table, name, scores, infos) for name, scores in table.rows)
     label = escape(title or "Leaderboard")
     return (
-        (f"<h3>{escape(title)}</h3>" if title else "")
-        + f'<div class="scroll" tabindex="0" role="region" aria-label="{label}"><table>'
-        + f'<thead><tr><th scope="col">system</th>{heads}</tr></thead><tbody>{rows}</tbody></table></div>'
+        f'<div class="group">{f"<h3>{escape(title)}</h3>" if title else ""}'
+        f'<div class="scroll" tabindex="0" role="region" aria-label="{label}"><table>'
+        f'<thead><tr><th scope="col">system</th>{heads}</tr></thead><tbody>{rows}</tbody></table></div></div>'
     )
 
 
@@ -100,16 +100,16 @@ def _cell(table: Table, column: str, name: str, score: Score | None) -> str:
     about = _about(score)
     title = f' title="{escape(about)}"' if about else ""
     bounded = score.low is not None and score.high is not None
-    interval = f"<small>[{number(score.low or 0.0)}, {number(score.high or 0.0)}]</small>" if bounded else ""
-    rank = rank_text(table, column, name)
-    return f"<td{best}{title}>{number(score.value)}{interval}<small>{_below(rank, score)}</small></td>"
+    interval = f"[{number(score.low or 0.0)}, {number(score.high or 0.0)}] " if bounded else ""
+    rank = f" <i>{rank_text(table, column, name)}</i>"
+    return f"<td{best}{title}>{number(score.value)}{rank}<small>{interval}{_clips(score)}</small></td>"
 
 
-def _below(rank: str, score: Score) -> str:
-    counted = f"{score.num_ok}/{score.num_total}"
+def _clips(score: Score) -> str:
+    """How many clips count, marked where some are lost."""
     given = f" + {len(score.imputed)} given" if score.imputed else ""
-    clips = f'<b class="lost">{counted}{given}</b>' if score.num_ok < score.num_total else counted
-    return f"{rank} · {clips}" if rank else clips
+    counted = f"({score.num_ok}/{score.num_total}{given})"
+    return f'<b class="lost">{counted}</b>' if score.num_ok < score.num_total else counted
 
 
 def _about(score: Score) -> str:

@@ -12,8 +12,10 @@ from ..headlines import subject_and_baseline
 from ..records import Run
 from .sources import Ledger
 
-MAX_OPEN = 30
-"""Rows of differences up to which their table is open."""
+MAX_OPEN = 20
+"""Rows up to which a table is open."""
+MAX_WARNED = 6
+"""Failed checks that stand above the leaderboard; all stand in their table."""
 CHECKS_MEAN = (
     "A metric that fails its checks shows nothing, or the clips are too few or too still for it: "
     "do not rank by it."
@@ -44,8 +46,7 @@ def differences(run: Run) -> str:
         return ""
     heads = ("systems", "metric", "unit", "difference", "95 % interval", "p", "p adjusted", "clips")
     whole = table(heads, rows, _caption(run))
-    folded = whole if len(rows) <= MAX_OPEN else _details(f"{len(rows)} differences", whole)
-    return _section("Paired differences", folded)
+    return _section("Paired differences", _folded(f"{len(rows)} differences", len(rows), whole))
 
 
 def _caption(run: Run) -> str:
@@ -67,9 +68,12 @@ def _interval(low: float | None, high: float | None) -> str:
 
 def warning(run: Run) -> str:
     """What stands above the leaderboard when a control came out wrong."""
-    lines = "".join(f"<li>{escape(line)}</li>" for line in failed_checks(run))
-    if not lines:
+    failed = failed_checks(run)
+    if not failed:
         return ""
+    lines = "".join(f"<li>{escape(line)}</li>" for line in failed[:MAX_WARNED])
+    if len(failed) > MAX_WARNED:
+        lines += f"<li>and {len(failed) - MAX_WARNED} more, below</li>"
     return (
         '<section class="warning" role="alert"><h2>Some controls came out wrong</h2>'
         f"<p>{escape(CHECKS_MEAN)}</p><ul>{lines}</ul></section>"
@@ -124,10 +128,12 @@ def failures(run: Run) -> str:
     parts = []
     if failed:
         heads = ("system", "clip", "why it has no value")
-        parts.append(table(heads, sorted(failed), "Failures are counted, never scored as 0.", text=True))
+        lost = table(heads, sorted(failed), "Failures are counted, never scored as 0.", text=True)
+        parts.append(_folded(f"{len(failed)} failures", len(failed), lost))
     if notes:
         heads = ("system", "clip", "what was done to compare it")
-        parts.append(table(heads, notes, "Videos that were brought into line.", text=True))
+        changed = table(heads, notes, "Videos that were brought into line.", text=True)
+        parts.append(_folded(f"{len(notes)} notes", len(notes), changed))
     return _section("Failures and notes", "".join(parts) or "<p>None: every system has every video.</p>")
 
 
@@ -180,6 +186,11 @@ def _section(title: str, *parts: str) -> str:
 
 def _details(title: str, inside: str) -> str:
     return f"<details><summary>{escape(title)}</summary>{inside}</details>"
+
+
+def _folded(title: str, num_rows: int, inside: str) -> str:
+    """A long table behind its title."""
+    return inside if num_rows <= MAX_OPEN else _details(title, inside)
 
 
 def table(heads: Sequence[str], rows: Iterable[Sequence[str]], caption: str = "", text: bool = False) -> str:
