@@ -66,6 +66,11 @@ class SyncScore:
     mean_distances_31: NDArray[np.float64]
     """For sound moved by -15 to 15 frames."""
 
+    @property
+    def confidence_as_played(self) -> float:
+        """Median minus the distance without any shift; at most Sync-C, and below 0 when others fit better."""
+        return float(np.median(self.mean_distances_31) - self.mean_distances_31[MAX_SHIFT])
+
 
 def score(lips_VD: NDArray[Any], sound_AD: NDArray[Any], edges: Edges = "zeros") -> SyncScore:
     """Score the vectors of lip windows against those of sound windows; both are cut to equal number."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -63,7 +64,7 @@ class Judge:
     """A loaded network, and how it is used."""
 
     name: str
-    """`syncnet_v2` for the published weights, else the file's or folder's name."""
+    """`syncnet_v2`, `syncnet_` and a hash for other weights of its layout, else the folder's name."""
     network: FastSyncNet
     region: Region = field(default_factory=Region)
     unit: bool = False
@@ -109,8 +110,9 @@ def load_judge(path: Path) -> Judge:
 
 def _published(path: Path) -> Judge:
     network = fast(load_syncnet(path))
-    name = "syncnet_v2" if git_blob_sha1(path) == PUBLISHED_BLOB else path.stem
-    return Judge(name=name, network=network, weights=sha256_of(path))
+    weights = sha256_of(path)
+    name = "syncnet_v2" if git_blob_sha1(path) == PUBLISHED_BLOB else f"syncnet_{weights[:8]}"
+    return Judge(name=name, network=network, weights=weights)
 
 
 def _own(folder: Path) -> Judge:
@@ -126,7 +128,7 @@ def make_judge(folder: Path, record: JudgeRecord) -> Judge:
     if weights.is_file() and sha256_of(weights) != record.weights:
         raise Rejected("bad_weight", f"{weights} is not what {CONFIG} names; train the judge again")
     return Judge(
-        name=folder.resolve().name,
+        name=_own_name(folder),
         network=fast(load_syncnet(weights, record.network)),
         region=record.region,
         unit=record.unit,
@@ -134,3 +136,9 @@ def make_judge(folder: Path, record: JudgeRecord) -> Judge:
         weights=record.weights,
         languages=record.languages,
     )
+
+
+def _own_name(folder: Path) -> str:
+    """The folder's name in letters and digits; only networks of the published layout are called syncnet."""
+    name = re.sub(r"[^a-z0-9]+", "_", folder.resolve().name.lower()).strip("_") or "own"
+    return f"own_{name}" if name.startswith("syncnet") else name
