@@ -30,13 +30,13 @@ NUM_PLACE = 3
 """An input of the landmark network starts with scale and shift (x, y): where its picture is in the frame."""
 
 
-def detections(footage: Footage) -> NDArray[np.float32]:
-    """One face of every tenth frame, (n, 15): box, score, five points; NaN where there is none.
+def detections(footage: Footage, every: int = DETECT_EVERY) -> NDArray[np.float32]:
+    """One face of every `every`-th frame, (n, 15): box, score, five points; NaN where there is none.
 
     It is the largest face at first, then the one that overlaps the last most.
     """
-    settings = f"every {DETECT_EVERY}, followed, {lookup(DETECTOR).sha256}"
-    return footage.array("faces", settings, lambda: _detections(footage.frames[::DETECT_EVERY]))
+    settings = f"every {every}, followed, {lookup(DETECTOR).sha256}"
+    return footage.array("faces", settings, lambda: _detections(footage.frames[::every]))
 
 
 def boxes(footage: Footage) -> NDArray[np.float32]:

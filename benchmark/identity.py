@@ -75,30 +75,30 @@ BACKBONES: dict[str, Backbone] = {
 """By the name that stands in the metric's name."""
 
 
-def embeddings(footage: Footage, name: str) -> NDArray[np.float32]:
-    """Unit vectors (n, dim) of the frames in which faces are detected; NaN where there is none."""
-    return rows_of(footage, identity_rows(name))
+def embeddings(footage: Footage, name: str, every: int = DETECT_EVERY) -> NDArray[np.float32]:
+    """Unit vectors (n, dim) of every `every`-th frame; NaN where there is no face."""
+    return rows_of(footage, identity_rows(name, every))
 
 
 @cache
-def identity_rows(name: str) -> Extractor:
+def identity_rows(name: str, every: int = DETECT_EVERY) -> Extractor:
     """Vectors of one backbone, for metrics that share batches."""
     backbone = BACKBONES[name]
     return Extractor(
         name=f"identity {name}",
         weights=(DETECTOR, backbone.weight),
-        settings=f"every {DETECT_EVERY}, followed, {backbone.settings}",
+        settings=f"every {every}, followed, {backbone.settings}",
         batch=backbone.batch,
         dim=backbone.dim,
-        inputs=lambda footage: aligned_faces(footage, backbone),
+        inputs=lambda footage: aligned_faces(footage, backbone, every),
         run=lambda pictures: embedded(pictures, backbone),
     )
 
 
-def aligned_faces(footage: Footage, backbone: Backbone) -> Iterator[NDArray[np.uint8]]:
-    """The face of each detected frame where the backbone wants it, (side, side, 3); black without a face."""
+def aligned_faces(footage: Footage, backbone: Backbone, every: int) -> Iterator[NDArray[np.uint8]]:
+    """The face of every `every`-th frame, placed as the backbone wants it; black without a face."""
     size = (backbone.side, backbone.side)
-    for frame, row in zip(footage.frames[::DETECT_EVERY], detections(footage), strict=True):
+    for frame, row in zip(footage.frames[::every], detections(footage, every), strict=True):
         if np.isfinite(row).all():
             matrix = faces.similarity(face_of(row).points_52, backbone.points_52)
             yield cv2.warpAffine(frame, matrix, size)

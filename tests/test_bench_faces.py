@@ -193,12 +193,24 @@ def test_a_backbone_sees_what_its_entry_says(monkeypatch: pytest.MonkeyPatch) ->
     assert np.isnan(rows[1]).all()
 
 
+@pytest.mark.assets
+def test_every_keyframe_has_its_identity_compared(truth: Footage, blurred: Footage) -> None:
+    sparse, dense = (
+        known(MetricConfig())["video/csim_w600k_mbf"],
+        known(MetricConfig())["keyframe/csim_w600k_mbf"],
+    )
+    few = truth.changed("keyframes", truth.frames[:3])
+    mixed = truth.changed("one bad", np.concatenate([truth.frames[:1], blurred.frames[1:3]]))
+    assert sparse.measure(pair(few, mixed)).by_case["a"] == 1.0  # it looks at the first alone
+    assert dense.measure(pair(few, mixed)).by_case["a"] < 0.999
+
+
 def test_identity_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
     rows = np.tile(np.array([[1.0, 0.0]], np.float32), (10, 1))
     turned = rows.copy()
     turned[:5], turned[9] = (0.6, 0.8), np.nan  # one face in ten is lost: it is left out
     vectors = {"truth": rows, "made": turned, "lost": np.where(np.arange(10)[:, None] < 2, np.nan, turned)}
-    monkeypatch.setattr(csim, "embeddings", lambda footage, name: vectors[footage])
+    monkeypatch.setattr(csim, "embeddings", lambda footage, name, every: vectors[footage])
     of = {name: pair("truth", name) for name in ("made", "lost")}  # type: ignore[arg-type]
     expected = (5 * 0.6 + 4 * 1.0) / 9
     assert QUICK["csim_sface"].measure(of["made"]).by_case["a"] == pytest.approx(expected, abs=1e-7)

@@ -89,9 +89,8 @@ def table_metrics(config: MetricConfig) -> dict[str, Metric]:
 def known_metrics(config: MetricConfig) -> dict[str, Metric]:
     """All metrics: those of the table, variants of them, and the keyframes' own."""
     table, sampling = table_metrics(config), PRESETS[config.preset]
-    single = ("psnr", "ssim", "lpips_alex", "csim_w600k_mbf")
-    keyframes = [for_keyframes(table[f"video/{name}"]) for name in single]
-    keyframes.append(for_keyframes(fid.metric(1)))
+    keyframes = [for_keyframes(table[f"video/{name}"]) for name in ("psnr", "ssim", "lpips_alex")]
+    keyframes += [for_keyframes(csim.metric("w600k_mbf", every=1)), for_keyframes(fid.metric(1))]
     named = (*faces_by_name(sampling), *pictures_by_name(sampling))
     return {**table, **{metric.name: metric for metric in (*named, *keyframes)}}
 

@@ -22,7 +22,7 @@ from .metric import Metric, Pair, mean_over_cases, per_case
 FLOW_SIDE = 128
 """Longest side in pixels at which the flow is computed; frames are compared at their own size."""
 CONSISTENCY, CONSISTENCY_FLOOR = 0.01, 0.5
-"""Forward and backward flow agree when |f + b|^2 <= 0.01 (|f|^2 + |b|^2) + 0.5 (Sundaram et al. 2010)."""
+"""Forward and backward flow agree when |f + b|^2 <= 0.01 (|f|^2 + |b|^2) + 0.5, b read where f leads (Sundaram et al. 2010)."""
 SETTINGS = protocol(
     error="mean |I_t - warped I_t+1| over RGB, visible pixels, time",
     flow=f"DIS, medium preset, on grey frames of longest side {FLOW_SIDE} (area)",
@@ -67,9 +67,9 @@ def flow_between(
     """Where each pixel of the first picture is in the second, (h, w, 2), and whether the way back agrees."""
     method = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
     forward, backward = method.calc(before_hw, after_hw, None), method.calc(after_hw, before_hw, None)
-    there_and_back = forward + _warped(backward, forward)
-    limit = CONSISTENCY * ((forward**2).sum(2) + (backward**2).sum(2)) + CONSISTENCY_FLOOR
-    return forward, (there_and_back**2).sum(2) <= limit
+    back = _warped(backward, forward)
+    limit = CONSISTENCY * ((forward**2).sum(2) + (back**2).sum(2)) + CONSISTENCY_FLOOR
+    return forward, ((forward + back) ** 2).sum(2) <= limit
 
 
 def warped_difference(
