@@ -22,7 +22,10 @@ from .metric import Metric, Pair, mean_over_cases, per_case
 FLOW_SIDE = 128
 """Longest side in pixels at which the flow is computed; frames are compared at their own size."""
 CONSISTENCY, CONSISTENCY_FLOOR = 0.01, 0.5
-"""Forward and backward flow agree when |f + b|^2 <= 0.01 (|f|^2 + |b|^2) + 0.5, b read where f leads (Sundaram et al. 2010)."""
+"""Forward and backward flow agree when |f + b|^2 <= 0.01 (|f|^2 + |b|^2) + 0.5 (Sundaram et al. 2010).
+
+The backward flow is read where the forward one leads.
+"""
 SETTINGS = protocol(
     error="mean |I_t - warped I_t+1| over RGB, visible pixels, time",
     flow=f"DIS, medium preset, on grey frames of longest side {FLOW_SIDE} (area)",
