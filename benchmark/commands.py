@@ -21,6 +21,7 @@ from .making import make_videos
 from .records import Case, FailurePolicy, Run, System
 from .runs import check_free, read_run, read_runs, write_run
 from .selftest import Outcome, conformant, run_vectors
+from .sync_commands import TrainSyncCommand
 from .system_commands import MakeCommand, SystemsCommand
 from .systems import FolderSpec, Spec, folder_name, open_system, parse_systems
 
@@ -45,6 +46,8 @@ class RunCommand:
     """Names of metrics, or all; `psnr` is `video/psnr`, `keyframe/psnr` its teacher-forced twin."""
     preset: Literal["quick", "full"] = "quick"
     """full looks at every frame; quick at every n-th for the costly networks."""
+    sync: tuple[Path, ...] = ()
+    """Judges of lip-sync: syncnet_v2.model, or folders made by `bench train-sync`."""
     controls: Literal["all", "none"] = "all"
     """Rows made from the ground truth (a copy, shifted sound, a frozen frame, another speaker) that show that
     the metrics work."""
@@ -70,7 +73,7 @@ class RunCommand:
         cases = find_cases(self.reference)
         systems = _made(self.system, cases, self.videos or self.out.parent / "videos")
         config = EvaluateConfig(
-            metrics=MetricConfig(names=self.metrics, preset=self.preset),
+            metrics=MetricConfig(names=self.metrics, preset=self.preset, judges=self.sync),
             alignment=self.alignment,
             controls=tuple(CONTROLS) if self.controls == "all" else (),
             on_failure=self.on_failure,
@@ -216,6 +219,7 @@ Command = (
     | ReportCommand
     | LatencyCommand
     | CostCommand
+    | TrainSyncCommand
     | SelftestCommand
 )
 COMMANDS: dict[str, type[Command]] = {
@@ -226,5 +230,6 @@ COMMANDS: dict[str, type[Command]] = {
     "report": ReportCommand,
     "latency": LatencyCommand,
     "cost": CostCommand,
+    "train-sync": TrainSyncCommand,
     "selftest": SelftestCommand,
 }

@@ -27,6 +27,8 @@ def unmeasured(metrics: Mapping[str, Metric]) -> dict[str, str]:
     """Metrics whose weights cannot be had, with the reason."""
     missing = {}
     for name, metric in metrics.items():
+        if metric.unavailable:
+            missing[name] = metric.unavailable
         try:
             for weight in metric.weights:
                 resolve(weight)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass, field
 from functools import cache
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 
 from datapipe.files import sha256_of
 from datapipe.records import Rejected, read_record
+from datapipe.weights import cache_dir
 
 from .sync import Edges, Pictures, Region
 from .syncnet import (
@@ -25,6 +27,8 @@ from .syncnet import (
     load_syncnet,
 )
 
+PUBLISHED = "syncnet_v2"
+"""Name of the published network; its file is PUBLISHED.model."""
 WEIGHTS, CONFIG = "syncnet.safetensors", "config.json"
 """Files of a judge of one's own; the second is written last."""
 BATCH = 16
@@ -99,6 +103,14 @@ def in_batches(run: Any, windows: NDArray[Any], batch: int = BATCH) -> NDArray[n
     return np.concatenate([run(np.array(windows[start : start + batch])) for start in starts])
 
 
+def placed_judge() -> Path | None:
+    """The published file, where a user placed it among the weights; no registry carries it."""
+    placed = os.environ.get("AVATARSYNC_WEIGHTS")
+    folders = [Path(placed), cache_dir()] if placed else [cache_dir()]
+    paths = (folder / f"{PUBLISHED}.model" for folder in folders)
+    return next((path for path in paths if path.is_file()), None)
+
+
 @cache
 def load_judge(path: Path) -> Judge:
     """Load the published SyncNet (a file) or one's own (the folder that `train-sync` wrote).
@@ -111,7 +123,7 @@ def load_judge(path: Path) -> Judge:
 def _published(path: Path) -> Judge:
     network = fast(load_syncnet(path))
     weights = sha256_of(path)
-    name = "syncnet_v2" if git_blob_sha1(path) == PUBLISHED_BLOB else f"syncnet_{weights[:8]}"
+    name = PUBLISHED if git_blob_sha1(path) == PUBLISHED_BLOB else f"syncnet_{weights[:8]}"
     return Judge(name=name, network=network, weights=weights)
 
 

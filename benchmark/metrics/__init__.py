@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import difflib
 from dataclasses import dataclass
+from pathlib import Path
 
 from datapipe.records import Rejected
 
 from ..identity import BACKBONES
-from . import csim, efid, fid, flicker, fvd, iss, lmd, lpips, mouth, psnr, ssim, timing, warping
+from ..sync_judge import load_judge, placed_judge
+from ..syncnet import HOW_TO_GET
+from . import csim, efid, fid, flicker, fvd, iss, lmd, lpips, mouth, psnr, ssim, sync, timing, warping
 from .metric import Metric, Pair, for_keyframes
 
 __all__ = ["PRESETS", "Metric", "MetricConfig", "Pair", "Sampling", "metrics_for"]
@@ -43,6 +46,8 @@ class MetricConfig:
     """Names of metrics; `psnr` is short for `video/psnr`. `all` are those of the table."""
     preset: str = "quick"
     """Which frames the costly ones look at: full or quick."""
+    judges: tuple[Path, ...] = ()
+    """Judges of lip-sync: the published syncnet_v2.model, or folders that `bench train-sync` made."""
 
 
 def metrics_for(config: MetricConfig = MetricConfig()) -> dict[str, Metric]:
@@ -77,6 +82,7 @@ def table_metrics(config: MetricConfig) -> dict[str, Metric]:
         fvd.metric(sampling.fvd_windows),
         csim.metric("w600k_mbf"),
         efid.metric(sampling.landmarks_every),
+        *sync_metrics(config.judges),
         flicker.FLICKER,
         flicker.RATIO,
         timing.LATENCY,
@@ -86,12 +92,27 @@ def table_metrics(config: MetricConfig) -> dict[str, Metric]:
     return {metric.name: metric for metric in columns}
 
 
+def sync_metrics(judges: tuple[Path, ...]) -> tuple[Metric, ...]:
+    """Columns of every judge; of the published one, where it is placed, when none is named."""
+    placed = placed_judge()
+    named = judges or ((placed,) if placed else ())
+    return tuple(each for path in named for each in sync.metrics(load_judge(path))) or sync.not_here(
+        HOW_TO_GET
+    )
+
+
+def sync_by_name(judges: tuple[Path, ...]) -> list[Metric]:
+    """The published chain's lossy way, and the one that leaves the ends of the sound out, of every judge."""
+    ways: tuple[sync.Protocol, ...] = ("strict", "masked")
+    return [each for path in judges for way in ways for each in sync.metrics(load_judge(path), way)]
+
+
 def known_metrics(config: MetricConfig) -> dict[str, Metric]:
     """All metrics: those of the table, variants of them, and the keyframes' own."""
     table, sampling = table_metrics(config), PRESETS[config.preset]
     keyframes = [for_keyframes(table[f"video/{name}"]) for name in ("psnr", "ssim", "lpips_alex")]
     keyframes += [for_keyframes(csim.metric("w600k_mbf", every=1)), for_keyframes(fid.metric(1))]
-    named = (*faces_by_name(sampling), *pictures_by_name(sampling))
+    named = (*faces_by_name(sampling), *pictures_by_name(sampling), *sync_by_name(config.judges))
     return {**table, **{metric.name: metric for metric in (*named, *keyframes)}}
 
 

@@ -58,6 +58,8 @@ class Metric:
     protocol: Protocol
     weights: tuple[str, ...] = ()
     """Registry names that must be present; else the metric reads "not measured"."""
+    unavailable: str = ""
+    """Why nobody can measure it here, when it rests on something that no registry carries."""
     about: str
     """One sentence for a reader of the table."""
     symmetric: bool = False

@@ -37,7 +37,7 @@ from ..sync import (
 )
 from ..sync_chain import through_codecs, through_jpeg
 from ..sync_data import face_boxes
-from ..sync_judge import BATCH, Judge
+from ..sync_judge import BATCH, PUBLISHED, Judge
 from ..syncnet import NUM_FRAMES
 from .metric import Metric, Pair, mean_over_cases, per_case
 
@@ -101,6 +101,32 @@ def metrics(judge: Judge, which: Protocol = "fast") -> tuple[Metric, ...]:
     lips, sound = lip_extractor(judge, strict), sound_extractor(judge)
     suffix = judge.name if which == "fast" else f"{judge.name}_{which}"
     return tuple(_metric(column, suffix, judge, which, edges, (lips, sound)) for column in COLUMNS)
+
+
+def not_here(why: str) -> tuple[Metric, ...]:
+    """Sync-C and Sync-D of the published network where its weights are not at hand: named, not measured."""
+
+    def refuse(pair: Pair) -> float:
+        """Say why."""
+        raise Rejected("missing_weight", why)
+
+    return tuple(
+        Metric(
+            name=f"video/{column.start}_{PUBLISHED}",
+            title=f"{column.title} ({PUBLISHED})",
+            unit=column.unit,
+            direction=column.direction,
+            best=None,
+            as_printed="lower" if column.start == "sync_c" else None,
+            protocol=protocol(judge=f"sync.{PUBLISHED}", weights="not at hand", score=column.start),
+            unavailable=why,
+            about=column.about,
+            measure=per_case(refuse),
+            compute=mean_over_cases,
+            of="sound",
+        )
+        for column in COLUMNS[:2]
+    )
 
 
 def _metric(
