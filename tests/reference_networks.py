@@ -1,8 +1,9 @@
-"""The lpips and pytorch-fid packages on our weights: a script for an environment of its own.
+"""The lpips, pytorch-fid and clean-fid packages on our weights: a script for an environment of its own.
 
 Usage: python reference_networks.py PACKAGES WEIGHTS.npz PICTURES.npz OUT.npz. PACKAGES is a folder that
-`pip install --no-deps --target` filled with torchvision, lpips and pytorch-fid. torchvision's binary is not
-needed, and does not load beside every build of torch: its operators are declared here, so that it imports.
+`pip install --no-deps --target` filled with torchvision, lpips, pytorch-fid, clean-fid and requests.
+torchvision's binary is not needed, and does not load beside every build of torch: its operators are declared
+here, so that it imports.
 """
 
 import re
@@ -74,25 +75,45 @@ def perceptual(trunk: str, state: dict[str, torch.Tensor]) -> torch.nn.Module:
     return metric
 
 
-def main(packages: str, weights: str, pictures: str, out: str) -> None:
-    """Write features and distances of the pictures."""
-    sys.path.insert(0, packages)
-    declared = Path(packages, "torchvision", "_meta_registrations.py").read_text()
+def declare_operators(packages: str) -> torch.library.Library:
+    """Give torchvision the operators whose shapes it describes on import; returned to be kept alive."""
+    described = Path(packages, "torchvision", "_meta_registrations.py").read_text()
     library = torch.library.Library("torchvision", "DEF")
-    for name in set(re.findall(r'register_fake\("torchvision::(\w+)"\)', declared)):
+    for name in set(re.findall(r'register_fake\("torchvision::(\w+)"\)', described)):
         library.define(f"{name}(Tensor x) -> Tensor")
+    return library
+
+
+def clean_resized(pictures_NHW3: np.ndarray) -> torch.Tensor:
+    """clean-fid's own resize, then the scaling that its network begins with."""
+    from cleanfid.resize import build_resizer
+
+    resized = [build_resizer("clean")(picture) for picture in pictures_NHW3]
+    return (torch.from_numpy(np.stack(resized)).permute(0, 3, 1, 2) - 128) / 128
+
+
+def main(packages: str, weights: str, pictures: str, out: str) -> None:
+    """Write features and distances of the pictures: uint8 (N, H, W, 3), by `use first` and `use second`."""
+    sys.path.insert(0, packages)
+    kept = declare_operators(packages)
     stored = {key: torch.from_numpy(value) for key, value in np.load(weights).items()}
-    shown = {key: torch.from_numpy(value).float() for key, value in np.load(pictures).items()}
+    shown = dict(np.load(pictures).items())
     state = {
         part: {k.removeprefix(f"{part}/"): v for k, v in stored.items() if k.startswith(f"{part}/")}
         for part in ("inception", "alex", "vgg")
     }
+    tensors = {key: torch.from_numpy(value).permute(0, 3, 1, 2).float() for key, value in shown.items()}
+    network, results = inception(state["inception"]), {}
     with torch.inference_mode():
-        results = {"inception": inception(state["inception"])(shown["first"] / 255)[0].flatten(1).numpy()}
+        for side in ("first", "second"):
+            results[f"fid {side}"] = network(tensors[f"fid {side}"] / 255)[0].flatten(1).numpy()
+            resized = clean_resized(shown[f"clean {side}"])
+            results[f"clean {side}"] = network((resized + 1) / 2)[0].flatten(1).numpy()
         for trunk in ("alex", "vgg"):
-            pair = (shown[side] / 127.5 - 1 for side in ("first", "second"))
+            pair = (tensors[f"lpips {side}"] / 127.5 - 1 for side in ("first", "second"))
             results[trunk] = perceptual(trunk, state[trunk])(*pair).flatten().numpy()
     np.savez(out, **results)
+    del kept
 
 
 if __name__ == "__main__":

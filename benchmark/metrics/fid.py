@@ -51,10 +51,10 @@ def legacy_input(frame_HW3: NDArray[np.uint8]) -> Picture:
 
 
 def clean_input(frame_HW3: NDArray[np.uint8]) -> Picture:
-    """(3, 299, 299) about [-1, 1]: each channel by Pillow in floats, neither rounded nor cut; (x-128)/128."""
+    """(3, 299, 299): each channel by Pillow in floats, overshoot cut, nothing rounded; then (x-128)/128."""
     channels = (Image.fromarray(channel) for channel in frame_HW3.astype(np.float32).transpose(2, 0, 1))
     small = [np.asarray(each.resize((SIDE, SIDE), Image.Resampling.BICUBIC)) for each in channels]
-    picture: Picture = (np.stack(small) - np.float32(128)) / np.float32(128)
+    picture: Picture = (np.stack(small).clip(0, 255) - np.float32(128)) / np.float32(128)
     return picture
 
 
@@ -68,7 +68,7 @@ LEGACY = Preparation(
 CLEAN = Preparation(
     suffix="_clean",
     title="FID (clean)",
-    resize="Pillow bicubic to 299 with antialias, float, per channel, not rounded",
+    resize="Pillow bicubic to 299 with antialias, float, per channel, cut to 0..255, not rounded",
     scale="(x-128)/128",
     prepare=clean_input,
 )
@@ -83,7 +83,7 @@ def extractor(every: int, preparation: Preparation = LEGACY) -> Extractor:
     return Extractor(
         name="inception",
         weights=(INCEPTION,),
-        settings=f"{'clean' if preparation is CLEAN else 'legacy'} every {every}",
+        settings=f"{preparation.scale} {preparation.resize} every {every}",
         batch=BATCH,
         dim=DIM,
         inputs=inputs,

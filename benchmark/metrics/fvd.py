@@ -55,8 +55,8 @@ def cropped(window_T3HW: Tensor) -> Tensor:
     """Shorter side to 256 with antialias, centre crop, fractions cut off by a cast to bytes, then squash."""
     height, width = window_T3HW.shape[2:]
     scale = CROP_SIDE / min(height, width)
-    # the shorter side is set, not computed: 256 / h * h may round up past 256
-    size = [CROP_SIDE if side == min(height, width) else math.ceil(side * scale) for side in (height, width)]
+    wide = height < width
+    size = (CROP_SIDE, math.ceil(width * scale)) if wide else (math.ceil(height * scale), CROP_SIDE)
     video = functional.interpolate(
         window_T3HW / 255, size, mode="bilinear", align_corners=False, antialias=True
     )

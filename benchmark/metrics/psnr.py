@@ -1,8 +1,8 @@
 """PSNR: 10 log10(255^2 / MSE) of each RGB frame, averaged over the frames of a clip, then over clips.
 
 Averaging frames (not one MSE over all) is what the field's scripts do. The MSE has a floor of 1/12, the
-variance of rounding to 8 bits: an identical frame reads 58.92 dB instead of infinity. torchmetrics' form of it
-takes one MSE over all that it is given and needs floats; the squared error of bytes is exact in integers.
+variance of rounding to 8 bits: an identical frame reads 58.92 dB instead of infinity. torchmetrics' form of
+it has no floor and wants floats; the squared error of bytes is exact in integers.
 """
 
 from __future__ import annotations
