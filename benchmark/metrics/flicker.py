@@ -47,7 +47,7 @@ def _ratio(pair: Pair) -> float:
     truth = float(difference_map_of(pair.truth).mean())
     if truth == 0:
         raise Rejected(
-            "bad_input", f"{pair.key}: the ground truth never changes, so nothing can be put in ratio to it"
+            "bad_input", f"{pair.key}: the ground truth never changes, so it has no ratio; leave the clip out"
         )
     return _flicker(pair) / truth
 

@@ -107,7 +107,7 @@ def _ratio(pair: Pair) -> float:
     truth = warping_error(pair.truth)
     if truth == 0:
         raise Rejected(
-            "bad_input", f"{pair.key}: the ground truth never changes, so nothing can be put in ratio to it"
+            "bad_input", f"{pair.key}: the ground truth never changes, so it has no ratio; leave the clip out"
         )
     return warping_error(pair.generated) / truth
 
