@@ -21,8 +21,10 @@ Relation = Literal["equals", "better", "worse", "lower", "higher", "within", "aw
 Cells = Mapping[str, Mapping[str, float]]
 """Row to metric to value; what is missing has no value."""
 
-PICTURE = ("psnr", "ssim", "mouth_psnr", "mouth_ssim", "lpips", "mouth_lpips", "fid", "fvd")
-FACE = ("csim", "iss", "efid", "lmd", "mouth_opening_r", "flicker", "warping_error")
+PAIRED = ("psnr", "ssim", "mouth_psnr", "mouth_ssim", "lpips", "mouth_lpips")
+"""What compares each frame with the true frame."""
+SILENT = (*PAIRED, "fid", "fvd", "csim", "iss", "efid", "lmd", "mouth_opening_r", "flicker", "warping_error")
+"""What does not listen."""
 SYNC_MARGIN = 0.2
 """Share by which the best system may be better on sync than the ground truth."""
 MEDIAN_DISTANCES = (11.0, 17.0)
@@ -45,14 +47,17 @@ class Expectation:
 
 
 EXPECTATIONS = (
-    Expectation(REENCODED, PICTURE, "better", (FROZEN, OTHER)),
-    Expectation(REENCODED, ("csim", "iss", "efid", "lmd", "mouth_opening_r"), "better", (OTHER,)),
+    Expectation(REENCODED, (*PAIRED, "lmd", "mouth_opening_r"), "better", (FROZEN, OTHER)),
+    Expectation(REENCODED, ("csim", "iss"), "better", (OTHER,)),
+    # Sets are blind to what keeps the set: the other speakers are a permutation of the same videos, and FID
+    # does not see time. FVD and E-FID see a frozen frame.
+    Expectation(REENCODED, ("fvd", "efid"), "better", (FROZEN,)),
     Expectation(REENCODED, ("psnr",), "within", bounds=(28.0, np.inf)),
     Expectation(REENCODED, ("ssim",), "within", bounds=(0.85, 1.0)),
     Expectation(REENCODED, ("lpips",), "within", bounds=(0.0, 0.25)),
     Expectation(REENCODED, ("csim",), "within", bounds=(0.8, 1.0)),
     Expectation(REENCODED, ("flicker_ratio",), "within", bounds=(0.5, 1.5)),
-    Expectation(SHIFTED, (*PICTURE, *FACE), "equals", (GROUND_TRUTH,)),
+    Expectation(SHIFTED, SILENT, "equals", (GROUND_TRUTH,)),
     Expectation(SHIFTED, ("sync_c",), "lower", (GROUND_TRUTH,)),
     Expectation(SHIFTED, ("sync_d",), "higher", (GROUND_TRUTH,)),
     Expectation(

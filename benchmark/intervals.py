@@ -146,7 +146,7 @@ def _endless(clips: Sequence[tuple[Rows, Rows]], ddof: int) -> str:
     if len(clips) < MIN_EXTRAPOLATED_CLIPS:
         return ""
     limit = extrapolated([(generated.load(), truth.load()) for generated, truth in clips], ddof)
-    return f"; extrapolated over 1/clips to endless clips: about {limit:.3g}"
+    return f"; extrapolated over 1/clips to endless clips: about {round(limit, 6):.3g}"
 
 
 def extrapolated(clips: Sequence[tuple[NDArray[np.float32], NDArray[np.float32]]], ddof: int = 1) -> float:
