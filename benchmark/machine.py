@@ -9,8 +9,10 @@ PACKAGES = ("torch", "numpy", "scipy", "opencv-python-headless", "onnxruntime", 
 
 def use_one_thread() -> None:
     """One torch thread per worker: the same sums in the same order whatever the number of workers."""
+    import cv2
     import torch
 
+    cv2.setNumThreads(1)
     torch.set_num_threads(1)
 
 

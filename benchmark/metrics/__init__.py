@@ -110,8 +110,8 @@ def sync_by_name(judges: tuple[Path, ...]) -> list[Metric]:
 def known_metrics(config: MetricConfig) -> dict[str, Metric]:
     """All metrics: those of the table, variants of them, and the keyframes' own."""
     table, sampling = table_metrics(config), PRESETS[config.preset]
-    keyframes = [for_keyframes(table[f"video/{name}"]) for name in ("psnr", "ssim", "lpips_alex")]
-    keyframes += [for_keyframes(csim.metric("w600k_mbf", every=1)), for_keyframes(fid.metric(1))]
+    single = (psnr.METRIC, ssim.METRIC, lpips.metric(1), csim.metric("w600k_mbf", every=1), fid.metric(1))
+    keyframes = [for_keyframes(each) for each in single]
     named = (*faces_by_name(sampling), *pictures_by_name(sampling), *sync_by_name(config.judges))
     return {**table, **{metric.name: metric for metric in (*named, *keyframes)}}
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -36,7 +35,6 @@ from ..sync import (
     whole_track,
 )
 from ..sync_chain import through_codecs, through_jpeg
-from ..sync_data import face_boxes
 from ..sync_judge import BATCH, PUBLISHED, Judge
 from ..syncnet import NUM_FRAMES
 from .metric import Metric, Pair, mean_over_cases, per_case
@@ -191,7 +189,7 @@ def lip_extractor(judge: Judge, strict: bool = False) -> Extractor:
         count = max(0, len(footage.frames) - NUM_FRAMES)
         yield from lip_windows(pictures(footage, judge, strict), count) if count else ()
 
-    boxes = f"every {1 if strict else DETECT_EVERY} {lookup(DETECTOR).sha256}"
+    boxes = f"every {1 if strict else DETECT_EVERY}, followed, {lookup(DETECTOR).sha256}"
     return Extractor(
         name="sync lips",
         settings=f"{judge.weights} {_crop(judge)} unit {judge.unit} strict {strict} {boxes}",
@@ -224,11 +222,8 @@ def sound_extractor(judge: Judge) -> Extractor:
 
 def pictures(footage: Footage, judge: Judge, strict: bool) -> Pictures:
     """Faces (T, side, side, 3) of a video as the judge sees them; raises `Rejected("no_face")`."""
-    frames = footage.frames
+    every, frames = 1 if strict else DETECT_EVERY, footage.frames
+    boxes = whole_track(detections(footage, every)[:, :4], every, len(frames))
     if not strict:
-        boxes = whole_track(detections(footage)[:, :4], DETECT_EVERY, len(frames))
         return crop_faces(frames, boxes, judge.region, judge.side)
-    named = f"every 1 {lookup(DETECTOR).sha256}"
-    found = footage.array("faces of all frames", named, partial(face_boxes, frames))
-    boxes = whole_track(found, 1, len(frames))
     return through_codecs(crop_faces(through_jpeg(frames), boxes, judge.region, judge.side))
