@@ -253,10 +253,9 @@ def judge():
 
 @pytest.fixture
 def a_face(monkeypatch):
-    def found(footage):
-        return np.tile(
-            np.array([10, 10, 50, 50, *[1.0] * 11], np.float32), (-(-len(footage.frames) // 10), 1)
-        )
+    def found(footage, every):
+        face = np.array([10, 10, 50, 50, *[1.0] * 11], np.float32)
+        return np.tile(face, (-(-len(footage.frames) // every), 1))
 
     monkeypatch.setattr("benchmark.metrics.sync.detections", found)
 
