@@ -30,6 +30,7 @@ GROUPS = {
     "Motion": ("video/flicker", "video/warping"),
     "Keyframes, each from the true past": ("keyframe/",),
     "Time": ("video/",),
+    "Other": ("",),
 }
 """Heading to the starts of its metrics' names; the first that fits counts."""
 KIND_ORDER: tuple[RowKind, ...] = ("truth", "control", "system")
@@ -166,8 +167,7 @@ def grouped(table: Table) -> tuple[tuple[str, tuple[MetricInfo, ...]], ...]:
 
 
 def _group(info: MetricInfo) -> str:
-    fitting = (heading for heading, starts in GROUPS.items() if info.name.startswith(starts))
-    return next(fitting, "Overall")
+    return next(heading for heading, starts in GROUPS.items() if info.name.startswith(starts))
 
 
 def heading(info: MetricInfo, columns: Sequence[MetricInfo]) -> str:
