@@ -36,7 +36,8 @@ class TrainSyncCommand:
     data: tuple[Path, ...]
     """Folders of shards; only their split `train` is learned from."""
     out: Path
-    """Folder for the judge, new or empty; its name becomes the name of the protocol, sync.NAME."""
+    """Folder for the judge; its name becomes the name of the protocol, sync.NAME. A judge that was trained
+    there on the same data with the same settings is kept."""
     preset: Literal["demo", "syncnet"] = "demo"
     """demo: a minute on two cores, for small corpora. syncnet: the published size, for an accelerator."""
     steps: int | None = None
@@ -49,10 +50,31 @@ class TrainSyncCommand:
     def execute(self) -> int:
         """Train, try the judge on held-out clips, and say what it found."""
         config = replace(PRESETS[self.preset](), seed=self.seed, device=self.device)
-        heldout = train_sync(self.data, self.out, replace(config, steps=self.steps or config.steps))
+        config = replace(config, steps=self.steps or config.steps)
+        heldout = trained_before(self.data, self.out, config)
+        if heldout:
+            say(f"{self.out}: kept, trained on the same data with the same settings")
+        else:
+            heldout = train_sync(self.data, self.out, config)
         emit(markdown(heldout).rstrip("\n"))
         say(f"judge: {self.out}")
         return DONE
+
+
+def trained_before(shards: Sequence[Path], out: Path, config: SyncTrainConfig) -> Heldout | None:
+    """What is known of the judge in `out`, when training again would only make the same one."""
+    if not (out / CONFIG).is_file() or not (out / TRIALS).is_file():
+        return None
+    hint = f"remove {out} to train again"
+    record = read_record(out / CONFIG, JudgeRecord, hint)
+    same = (record.data, record.network, record.region) == (
+        identity_of(shards),
+        config.network,
+        config.region,
+    )
+    alike = (record.seed, record.steps, record.training) == (config.seed, config.steps, _settings(config))
+    whole = (out / WEIGHTS).is_file() and sha256_of(out / WEIGHTS) == record.weights
+    return read_record(out / TRIALS, Heldout, hint) if same and alike and whole else None
 
 
 def train_sync(shards: Sequence[Path], out: Path, config: SyncTrainConfig) -> Heldout:
@@ -77,7 +99,6 @@ def train_sync(shards: Sequence[Path], out: Path, config: SyncTrainConfig) -> He
 
 
 def _record(clips: Sequence[SyncClip], data: str, weights: str, config: SyncTrainConfig) -> JudgeRecord:
-    settings = {name: value for name, value in asdict(config).items() if isinstance(value, int | float)}
     return JudgeRecord(
         network=config.network,
         region=config.region,
@@ -92,8 +113,14 @@ def _record(clips: Sequence[SyncClip], data: str, weights: str, config: SyncTrai
         weights=weights,
         seed=config.seed,
         steps=config.steps,
-        training={name: float(value) for name, value in settings.items() if name not in ("seed", "steps")},
+        training=_settings(config),
     )
+
+
+def _settings(config: SyncTrainConfig) -> dict[str, float]:
+    """All other numbers of the training."""
+    numbers = {name: value for name, value in asdict(config).items() if isinstance(value, int | float)}
+    return {name: float(value) for name, value in numbers.items() if name not in ("seed", "steps")}
 
 
 def _finish(out: Path, shards: Sequence[Path], record: JudgeRecord, crops: Crops) -> Heldout:

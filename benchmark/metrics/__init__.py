@@ -94,17 +94,21 @@ def table_metrics(config: MetricConfig) -> dict[str, Metric]:
 
 def sync_metrics(judges: tuple[Path, ...]) -> tuple[Metric, ...]:
     """Columns of every judge; of the published one, where it is placed, when none is named."""
-    placed = placed_judge()
-    named = judges or ((placed,) if placed else ())
-    return tuple(each for path in named for each in sync.metrics(load_judge(path))) or sync.not_here(
-        HOW_TO_GET
-    )
+    columns = tuple(each for path in named_judges(judges) for each in sync.metrics(load_judge(path)))
+    return columns or sync.not_here(HOW_TO_GET)
 
 
 def sync_by_name(judges: tuple[Path, ...]) -> list[Metric]:
     """The published chain's lossy way, and the one that leaves the ends of the sound out, of every judge."""
     ways: tuple[sync.Protocol, ...] = ("strict", "masked")
-    return [each for path in judges for way in ways for each in sync.metrics(load_judge(path), way)]
+    named = named_judges(judges)
+    return [each for path in named for way in ways for each in sync.metrics(load_judge(path), way)]
+
+
+def named_judges(judges: tuple[Path, ...]) -> tuple[Path, ...]:
+    """The judges of a run: those it names, else the published one where it is placed."""
+    placed = placed_judge()
+    return judges or ((placed,) if placed else ())
 
 
 def known_metrics(config: MetricConfig) -> dict[str, Metric]:
