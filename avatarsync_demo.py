@@ -27,6 +27,8 @@ Command = list[str]
 SYSTEMS = ("avatarsync", "retrieval", "static")
 SIZES = {"demo": 128, "tiny": 64}
 """Side of the crops that a preset was built for, in pixels."""
+KEYFRAMES = "keyframe/psnr,keyframe/ssim,keyframe/lpips_alex,keyframe/fid,keyframe/csim_w600k_mbf"
+"""Metrics of single keyframes, beside those of whole videos."""
 PUBLIC_SPEAKERS = ("s1", "s2")
 """The sample corpus' people in the public domain: only they are on the contact sheet."""
 
@@ -73,21 +75,22 @@ def training_steps(out: Path, preset: str) -> tuple[list[Command], Command]:
 
 def scoring_steps(out: Path) -> list[Command]:
     """List the commands from the trained generator to the report."""
+    shards = [f"{out}/shards/cmlr", f"{out}/shards/hdtf"]
     videos = [f"{name}={out}/systems/{name}" for name in SYSTEMS]
     cases = ["--cases", f"{out}/cases"]
     source = {
-        "avatarsync": ["--run", f"{out}/run"],
-        "retrieval": ["--data", f"{out}/shards/cmlr", f"{out}/shards/hdtf"],
+        "avatarsync": ["--run", f"{out}/run", "--keyframes"],
+        "retrieval": ["--data", *shards],
         "static": [],
     }
     steps: list[Command] = [
         ["model", "generate-cases", *cases, "--system", name, *source[name], "--out", f"{out}/systems/{name}"]
         for name in SYSTEMS
     ]
-    run = f"{out}/run.json"
-    steps.append(
-        ["bench", "run", "--reference", f"{out}/cases", "--system", *videos, "--out", run, "--replace"]
-    )
+    run, judge = f"{out}/run.json", f"{out}/judges/demo"
+    steps.append(["bench", "train-sync", "--data", *shards, "--out", judge])
+    score = ["bench", "run", "--reference", f"{out}/cases", "--system", *videos, "--out", run, "--replace"]
+    steps.append([*score, "--metrics", f"all,{KEYFRAMES}", "--sync", judge, "--selftest"])
     ledgers = [f"{out}/shards/{name}" for name in ("cmlr", "hdtf", "real")]
     report = ["bench", "report", "--run", run, *cases, "--system", *videos, "--train-log", f"{out}/run"]
     looks = ["--title", "AvatarSync demo", "--pictures", *PUBLIC_SPEAKERS]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -61,6 +61,8 @@ class RunCommand:
     """inline for threads, local for processes, or the address of a Dask scheduler (tcp://HOST:PORT)."""
     workers: int = field(default_factory=usable_cores)
     """Clips measured at a time."""
+    selftest: bool = False
+    """Reproduce the published values first; only then does the run say which metrics are conformant."""
     replace: bool = False
     """Write over an existing run."""
 
@@ -82,7 +84,9 @@ class RunCommand:
         )
         metrics_for(config.metrics)
         journal = self.out.with_suffix(".journal.jsonl")
-        result = evaluate(cases, systems, config, self.cache or feature_cache(), journal)
+        proven = conformant(run_vectors()) if self.selftest else None
+        scored = evaluate(cases, systems, config, self.cache or feature_cache(), journal)
+        result = replace(scored, conformant=proven)
         write_run(self.out, result, self.replace)
         emit(leaderboard.markdown([result]).rstrip("\n"))
         return _say_failures(result)
