@@ -217,11 +217,11 @@ POLICY_NOTES = {
 
 def conformance(runs: Sequence[Run]) -> str:
     """Which metrics reproduced their test vectors on the machine of the runs, as the runs say."""
-    said = {run.environment.get("conformant", "") for run in runs}
-    if said == {""}:
+    said = [set(run.conformant) for run in runs if run.conformant is not None]
+    if not said:
         return "Conformance: not claimed; `avatarsync bench selftest` was not part of this run."
-    common = set.intersection(*({name for name in each.split(", ") if name} for each in said))
-    return f"Conformant, every test vector reproduced: {', '.join(sorted(common)) or 'none'}."
+    names = sorted(set.intersection(*said)) if len(said) == len(runs) else []
+    return f"Conformant, every test vector reproduced: {', '.join(names) or 'none'}."
 
 
 def number(value: float) -> str:

@@ -225,9 +225,9 @@ def test_no_value_is_never_a_place() -> None:
 
 def test_conformance_is_claimed_only_where_the_run_says_so(run: Run) -> None:
     assert "Conformance: not claimed" in markdown([run])
-    proved = dataclasses.replace(run, environment={"conformant": "psnr, ssim"})
+    proved = dataclasses.replace(run, conformant=("psnr", "ssim"))
     assert "every test vector reproduced: psnr, ssim." in markdown([proved])
-    both = markdown([proved, dataclasses.replace(run, created="later", environment={"conformant": "psnr"})])
+    both = markdown([proved, dataclasses.replace(run, created="later", conformant=("psnr",))])
     assert "every test vector reproduced: psnr." in both
     assert "reproduced: none." in markdown([proved, dataclasses.replace(run, created="later")])
 

@@ -6,6 +6,7 @@ import pickle
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
+from threading import Lock
 from typing import Any, cast
 
 import numpy as np
@@ -20,9 +21,18 @@ from datapipe.weights import lookup, resolve
 ARRAY_PARTS = {("numpy", "ndarray"), ("numpy", "dtype"), ("numpy.core.multiarray", "_reconstruct")}
 
 
-@cache
+LOADING = Lock()
+"""Held while a network is loaded: of several threads that need it first, one loads it."""
+
+
 def converted(name: str, to_torch: Callable[[Path], dict[str, Tensor]]) -> dict[str, Tensor]:
     """Tensors of a registry weight, made once by `to_torch` from its file and then read from safetensors."""
+    with LOADING:
+        return _converted(name, to_torch)
+
+
+@cache
+def _converted(name: str, to_torch: Callable[[Path], dict[str, Tensor]]) -> dict[str, Tensor]:
     source = resolve(name)
     target = source.with_name(f"{source.stem}.{lookup(name).sha256[:12]}.safetensors")
     if not target.exists():
