@@ -1,8 +1,6 @@
 """Every metric keeps its contract, and agrees with an independent implementation on the same input."""
 
 import dataclasses
-import pickle
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,16 +8,13 @@ import scipy.signal
 import torch
 from torchmetrics.functional.image import peak_signal_noise_ratio, structural_similarity_index_measure
 
-from benchmark import selftest
-from benchmark.extract import Batches, rows_of
 from benchmark.footage import Footage, Store
 from benchmark.machine import use_one_thread
-from benchmark.metrics import MetricConfig, Pair, fid, metrics_for
+from benchmark.metrics import MetricConfig, Pair, metrics_for
 from benchmark.metrics.psnr import BEST, psnr_frames
 from benchmark.metrics.ssim import ssim_image
-from benchmark.networks import arrays, inception, lpips
 from benchmark.records import Timing, protocol
-from benchmark.selftest import pattern, run_vectors
+from benchmark.selftest import pattern
 from datapipe.media import read_frames
 from datapipe.records import Rejected
 from datapipe.weights import resolve
@@ -149,98 +144,6 @@ def test_ssim_by_the_definition_at_one_window() -> None:
 def test_ssim_refuses_pictures_smaller_than_its_window() -> None:
     with pytest.raises(Rejected, match="at least 11"):
         ssim_image(np.zeros((10, 40, 3)), np.zeros((10, 40, 3)))
-
-
-def independent_lpips(first: np.ndarray, second: np.ndarray) -> float:
-    """LPIPS written again in numpy and scipy, float64, from the pickle itself."""
-    tree = arrays.read_array_pickle(resolve("lpips-alex"))
-
-    def tower(image: np.ndarray) -> list[np.ndarray]:
-        hidden = (image / 127.5 - 1 - np.array([-0.030, -0.088, -0.188])) / np.array([0.458, 0.448, 0.450])
-        kept = []
-        for index, (stride, pad) in enumerate(((4, 2), (1, 2), (1, 1), (1, 1), (1, 1))):
-            if index in (1, 2):
-                windows = np.lib.stride_tricks.sliding_window_view(hidden, (3, 3), (0, 1))[::2, ::2]
-                hidden = windows.max((-1, -2))
-            conv = tree["AlexNet_0"][f"Conv_{index}"]
-            side = conv["kernel"].shape[0]
-            padded = np.pad(hidden, ((pad, pad), (pad, pad), (0, 0)))
-            windows = np.lib.stride_tricks.sliding_window_view(padded, (side, side), (0, 1))[
-                ::stride, ::stride
-            ]
-            hidden = np.maximum(
-                np.einsum("xyihw,hwio->xyo", windows, conv["kernel"].astype(float)) + conv["bias"], 0
-            )
-            kept.append(hidden / np.sqrt((hidden**2).sum(-1, keepdims=True) + 1e-20))
-        return kept
-
-    layers = zip(tower(first), tower(second), strict=True)
-    heads = (tree[f"NetLinLayer_{index}"]["Conv_0"]["kernel"][0, 0, :, 0] for index in range(5))
-    return sum(float((((a - b) ** 2) @ head).mean()) for (a, b), head in zip(layers, heads, strict=True))
-
-
-@pytest.mark.assets
-def test_lpips_agrees_with_a_second_implementation() -> None:
-    first, second = pattern(2, 64, 0.0), pattern(2, 64, 0.4)
-    ours = lpips.lpips_distances(lpips.lpips_tower(first), lpips.lpips_tower(second))
-    theirs = [independent_lpips(a.astype(float), b.astype(float)) for a, b in zip(first, second, strict=True)]
-    np.testing.assert_allclose(ours, theirs, rtol=1e-4)
-
-
-@pytest.mark.assets
-def test_neighbours_in_a_batch_change_no_bit() -> None:
-    features = fid.extractor(1)
-    one, two = (Footage(name, pattern(3, 64, phase), Store()) for name, phase in (("a", 0.0), ("b", 0.4)))
-    alone, batches = rows_of(one, features), Batches()
-    one.kept.clear()
-    batches.ask(two, features)
-    batches.ask(one, features)
-    batches.finish()
-    assert np.array_equal(rows_of(one, features), alone)
-    inputs = np.stack(list(features.inputs(one)))
-    np.testing.assert_allclose(inception.inception_features(inputs[1:2]), alone[1:2], atol=1e-4)
-
-
-@pytest.mark.assets
-def test_published_vectors_are_reproduced() -> None:
-    outcomes = run_vectors()
-    assert [o for o in outcomes if o.status != "pass"] == []
-    assert selftest.conformant(outcomes) == ("fid distance", "lpips_alex", "psnr", "ssim")
-
-
-def test_selftest_skips_what_has_no_weights(monkeypatch: pytest.MonkeyPatch) -> None:
-    def missing(name: str) -> Path:
-        raise Rejected("missing_weight", f"`{name}` is not here")
-
-    for module in (arrays, inception):
-        monkeypatch.setattr(module, "resolve", missing)
-    for cached in (arrays.converted, inception._network):
-        cached.cache_clear()
-    quick = tuple(vector for vector in selftest.VECTORS if "2048" not in vector.name)
-    monkeypatch.setattr(selftest, "VECTORS", quick)
-    status = {(o.vector.metric, o.vector.name): o.status for o in run_vectors()}
-    assert status.pop(("lpips_alex", "zeros against ones, 64x64, spatial mean")) == "skip"
-    assert status.pop(("fid network", "network on coloured waves")) == "skip"
-    assert set(status.values()) == {"pass"}
-
-
-class Hostile:
-    def __reduce__(self):
-        return (print, ("ran",))
-
-
-@pytest.mark.parametrize(
-    "content", [pickle.dumps(Hostile()), b"", b"no pickle", pickle.dumps({"a": np.ones(2)})[:-9]]
-)
-def test_the_weight_reader_runs_nothing(
-    content: bytes, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    path = tmp_path / "weights.ckpt"
-    path.write_bytes(content)
-    with pytest.raises(Rejected) as caught:
-        arrays.read_array_pickle(path)
-    assert caught.value.reason == "bad_weight"
-    assert capsys.readouterr().out == ""
 
 
 def test_records_of_metrics_say_what_they_are() -> None:
