@@ -104,12 +104,14 @@ def _shifted(
     if policy.offset == "keep":
         notes.append(f"{what}; compared as it is")
         return truth, generated
+    late, early = max(0, lag), max(0, -lag)
+    if min(len(truth.frames), len(generated.frames)) <= abs(lag):
+        raise Rejected("too_short", f"{key}: {what} and the video is no longer than that; make it again")
     notes.append(f"{what}; trimmed to where both agree")
-    return _from(truth, max(0, -lag)), _from(generated, max(0, lag))
-
-
-def _from(footage: Footage, first: int) -> Footage:
-    return _span(footage, first, len(footage.frames)) if first else footage
+    return (
+        _span(truth, early, len(truth.frames) - late),
+        _span(generated, late, len(generated.frames) - early),
+    )
 
 
 def _span(footage: Footage, first: int, end: int) -> Footage:

@@ -17,6 +17,7 @@ from typing import IO, Any
 from datapipe.console import say
 from datapipe.files import hash_once
 from datapipe.records import to_dict
+from datapipe.weights import lookup
 
 from .extract import Rows
 from .measure import CaseResult, Job
@@ -44,6 +45,8 @@ class Journal:
             say(f"{len(results)} of {len(jobs)} clips were measured before; going on with the others")
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("a", encoding="utf-8") as stream:
+            # a line that a killed run tore must not swallow the next one
+            stream.write("\n")
             yield Journal(results, stamps, stream)
         path.unlink()
 
@@ -71,7 +74,10 @@ def stamp_of(job: Job) -> str:
         (each.name, to_dict(each.timings.get(job.case.key)), each.failures.get(job.case.key))
         for each in job.systems
     ]
-    protocols = [(metric.name, metric.protocol.hash) for metric in job.metrics]
+    protocols = [
+        (metric.name, metric.protocol.hash, [lookup(weight).sha256 for weight in metric.weights])
+        for metric in job.metrics
+    ]
     settings = [job.config.controls, asdict(job.config.alignment), protocols]
     return hashlib.sha256(json.dumps([hashes, keyframes, told, settings]).encode()).hexdigest()
 
@@ -79,16 +85,21 @@ def stamp_of(job: Job) -> str:
 def _standing(path: Path, stamps: dict[str, str]) -> Iterator[CaseResult]:
     """Read the lines that are whole and still true; the last one of a killed run may be neither."""
     seen: set[str] = set()
-    for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else ():
-        try:
-            content = json.loads(line)
-        except ValueError:
-            continue
-        if stamps.get(content["key"]) == content["stamp"] and content["key"] not in seen:
-            result = _read(content)
-            if result is not None:
-                seen.add(result.key)
-                yield result
+    for line in path.read_bytes().splitlines() if path.exists() else ():
+        result = _result_of(line, stamps)
+        if result is not None and result.key not in seen:
+            seen.add(result.key)
+            yield result
+
+
+def _result_of(line: bytes, stamps: Mapping[str, str]) -> CaseResult | None:
+    """A line as a result; None when it is torn, of something else, or no longer true."""
+    try:
+        content = json.loads(line)
+        stands = stamps.get(content["key"]) == content["stamp"]
+        return _read(content) if stands else None
+    except (ValueError, TypeError, KeyError):
+        return None
 
 
 def _plain(result: CaseResult, stamp: str) -> dict[str, Any]:

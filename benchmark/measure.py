@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import traceback
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -188,9 +189,17 @@ def measured(metric: Metric, pair: Pair, store: Store) -> Any:
         state = store.timed(f"metric {metric.name}", lambda: metric.measure(pair))
     except Rejected as rejected:
         return metric.kind.failed(pair.key, rejected.message)
+    except Exception as error:  # noqa: BLE001 - a bug costs this clip's cell alone, and says where it is
+        return metric.kind.failed(pair.key, _bug(pair.key, metric, error))
     if all_finite(state):
         return state
     return metric.kind.failed(pair.key, f"{pair.key}: {metric.name} is no finite number; look at the video")
+
+
+def _bug(key: str, metric: Metric, error: Exception) -> str:
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    what = f"{type(error).__name__} at {Path(place.filename).name}:{place.lineno}: {error}"
+    return f"{key}: {metric.name} broke off ({what}); this is a bug: please report it"
 
 
 def all_finite(state: Values | FeatureSets) -> bool:

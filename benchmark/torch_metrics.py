@@ -68,6 +68,8 @@ class ClipMetric(torchmetrics.Metric):
         super().__init__(**{"dist_sync_fn": gather_of_any_length, **options})
         self.config, self.cache = config, cache
         self.coverage = Coverage()
+        if self.definition.unavailable:
+            raise Rejected("missing_weight", self.definition.unavailable)
         for weight in self.definition.weights:
             resolve(weight)
         # named by the protocol: a MetricCollection merges metrics whose states have equal names and values

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import TypeVar
 
@@ -43,7 +43,21 @@ def _on_threads(
     with ThreadPoolExecutor(workers) as pool:
         blocks = [pool.submit(function, jobs[at : at + size]) for at in range(0, len(jobs), size)]
         try:
-            for block in as_completed(blocks):
-                yield from block.result()
+            yield from _as_they_end(blocks)
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _as_they_end(blocks: Sequence[Future[list[ResultT]]]) -> Iterator[ResultT]:
+    """Yield all that is finished; an error is raised last, so that no finished neighbour is lost with it."""
+    error: BaseException | None = None
+    for block in as_completed(blocks):
+        failed = None if block.cancelled() else block.exception()
+        if failed is not None:
+            error = error or failed
+            for each in blocks:
+                each.cancel()
+        elif not block.cancelled():
+            yield from block.result()
+    if error is not None:
+        raise error
