@@ -5,10 +5,10 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 OUT ?= reports/demo
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow bench-datapipe check format clean distclean
+.PHONY: help demo test test-slow bench-datapipe bench-benchmark check format clean distclean
 
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
 
 demo: .venv/.core ## raw video -> shards -> model -> report, on the embedded sample (about ten minutes)
 	$(BIN)/avatarsync demo --out $(OUT)
@@ -21,6 +21,9 @@ test-slow: .venv/.dev ## the tests that take minutes
 
 bench-datapipe: .venv/.bench ## measure how fast a build is, into reports/performance (about twenty minutes)
 	$(BIN)/python -m datapipe.performance --out reports/performance
+
+bench-benchmark: .venv/.bench-tools ## measure how fast an evaluation is, into reports/performance (about twenty minutes)
+	$(BIN)/python -m benchmark.performance --out reports/performance
 
 check: .venv/.dev ## ruff, mypy --strict, import-linter
 	$(BIN)/ruff check .
@@ -56,4 +59,10 @@ distclean: clean ## remove .venv too
 .venv/.bench: .venv/.core
 	@echo "installing the ffmpeg program that builds are measured against"
 	$(PIP) install --prefer-binary -c constraints.txt -e '.[assets,bench]'
+	@touch $@
+
+.venv/.bench-tools: .venv/.bench benchmark/performance/tools/requirements.txt
+	@echo "installing the tools that an evaluation is measured against, apart, into .venv/bench-tools"
+	rm -rf .venv/bench-tools
+	$(PIP) install --no-deps --target .venv/bench-tools -r benchmark/performance/tools/requirements.txt
 	@touch $@

@@ -88,17 +88,17 @@ class Performance:
     measurements: tuple[Measurement, ...] = field(default=())
 
 
-def read_performance(folder: Path) -> Performance:
+def read_performance(folder: Path, file: str = FILE) -> Performance:
     """Read what was measured; `Rejected("bad_input")` when nothing was."""
-    path = folder / FILE
+    path = folder / file
     if not path.exists():
-        raise Rejected("bad_input", f"{folder} holds no {FILE}; measure first: make bench-datapipe")
+        raise Rejected("bad_input", f"{folder} holds no {file}; measure first: make bench-{path.stem}")
     return from_json(path.read_text(encoding="utf-8"), Performance)
 
 
-def write_performance(folder: Path, performance: Performance) -> None:
+def write_performance(folder: Path, performance: Performance, file: str = FILE) -> None:
     """Write the figures, whole."""
-    write_text(folder / FILE, to_json(performance) + "\n")
+    write_text(folder / file, to_json(performance) + "\n")
 
 
 def joined(before: Performance | None, now: Performance) -> Performance:

@@ -17,16 +17,16 @@ TRIAL = "\n**A quick trial: the sizes are so small that these figures only show 
 VERDICTS = {True: "holds", False: "**missed**", None: ""}
 
 
-def write_page(folder: Path, performance: Performance) -> Path:
+def write_page(folder: Path, performance: Performance, file: str = FILE, head: str = HEAD) -> Path:
     """Write the page beside the record and give its path."""
-    path = folder / FILE
-    write_text(path, render(performance))
+    path = folder / file
+    write_text(path, render(performance, head))
     return path
 
 
-def render(performance: Performance) -> str:
+def render(performance: Performance, head: str = HEAD) -> str:
     """Draw everything: the bars on top, then each measurement, then the machine."""
-    parts = [HEAD + (TRIAL if performance.quick else ""), _bars(performance)]
+    parts = [head + (TRIAL if performance.quick else ""), _bars(performance)]
     parts += [_section(each) for each in performance.measurements]
     machine = [f"| {name} | {value} |" for name, value in sorted(performance.machine.items())]
     parts.append("\n".join(["## Machine", "", "| | |", "|---|---|", *machine]))

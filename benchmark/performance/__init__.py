@@ -1,0 +1,1 @@
+"""How fast an evaluation is, measured: `python -m benchmark.performance` writes reports/performance/."""
