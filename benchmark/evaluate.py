@@ -13,6 +13,7 @@ from pathlib import Path
 
 from datapipe.console import track
 from datapipe.machine import usable_cores
+from datapipe.records import Rejected
 
 from .alignment import Alignment
 from .controls import CONTROLS
@@ -51,6 +52,10 @@ def evaluate(
     `cache` keeps what networks saw, by content; `journal` keeps finished cases, so that a killed run goes on.
     """
     metrics = metrics_for(config.metrics)
+    if not metrics:
+        raise Rejected("bad_input", "--metrics names no metric; leave it out for the table's, or name one")
+    if config.workers < 1:
+        raise Rejected("bad_input", f"--workers is {config.workers}; give at least 1")
     missing = unmeasured(metrics)
     jobs = [Job(case, tuple(systems), config, tuple(missing), cache) for case in cases]
     with Journal.open(journal, jobs) as kept:

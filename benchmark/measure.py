@@ -56,6 +56,7 @@ class CaseResult:
 
     key: str
     truth: str
+    """sha256 of the ground truth; empty when there is no such file."""
     states: dict[tuple[str, str], Any] = field(default_factory=dict)
     videos: dict[str, str] = field(default_factory=dict)
     notes: dict[str, str] = field(default_factory=dict)
@@ -79,7 +80,7 @@ def measure_block(jobs: Sequence[Job]) -> list[CaseResult]:
     store, batches = Store(jobs[0].cache), Batches()
     results, later = [], []
     for job in jobs:
-        result = CaseResult(job.case.key, sha256_of(job.case.video))
+        result = CaseResult(job.case.key, sha256_of(job.case.video) if job.case.video.is_file() else "")
         results.append(result)
         later += list(_measure_case(job, result, store, batches))
     batches.finish()
@@ -93,7 +94,7 @@ def _measure_case(job: Job, result: CaseResult, store: Store, batches: Batches) 
     """Measure what needs the frames now, and yield what waits for the networks."""
     metrics = job.metrics
     try:
-        truth = open_footage(job.case.video, store)
+        truth = _truth(job.case, store)
     except Rejected as rejected:
         for row in job.rows:
             result.states.update(failed_states(row, metrics, job.case.key, rejected.message))
@@ -106,6 +107,13 @@ def _measure_case(job: Job, result: CaseResult, store: Store, batches: Batches) 
             continue
         for metric in metrics:
             yield from _measure_row(result, row, metric, pairs, batches)
+
+
+def _truth(case: Case, store: Store) -> Footage:
+    if not case.video.is_file():
+        what = f"{case.key}: the ground truth {case.video.name} is no file"
+        raise Rejected("missing_file", f"{what}; put it back, or leave the clip out")
+    return open_footage(case.video, store)
 
 
 def _measure_row(
@@ -189,6 +197,8 @@ def measured(metric: Metric, pair: Pair, store: Store) -> Any:
         state = store.timed(f"metric {metric.name}", lambda: metric.measure(pair))
     except Rejected as rejected:
         return metric.kind.failed(pair.key, rejected.message)
+    except (OSError, MemoryError):
+        raise  # the machine's trouble, not the clip's
     except Exception as error:  # noqa: BLE001 - a bug costs this clip's cell alone, and says where it is
         return metric.kind.failed(pair.key, _bug(pair.key, metric, error))
     if all_finite(state):
