@@ -9,6 +9,7 @@ from benchmark import selftest
 from benchmark.machine import use_one_thread
 from benchmark.networks import arrays, i3d, inception, lpips
 from benchmark.selftest import Outcome, as_record, conformant, run_vectors
+from benchmark.selftest_commands import SelftestCommand
 from benchmark.vectors import Vector
 from datapipe.records import Rejected
 
@@ -111,3 +112,19 @@ def test_every_vector_says_where_it_comes_from() -> None:
         assert vector.published != ("measured here" in vector.source)
     named = {vector.metric for vector in selftest.VECTORS}
     assert {part for parts in selftest.PARTS.values() for part in parts} <= named
+
+
+@pytest.mark.parametrize("value", [1.0, 1.1])
+def test_the_command_prints_lines_or_json(
+    value: float, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    quick = Vector("psnr", "a value", 1.0, 1e-3, "somewhere", lambda: value)
+    slow = Vector("psnr", "another", 2.0, 1e-3, "elsewhere", lambda: 2.0, slow=True)
+    monkeypatch.setattr(selftest, "VECTORS", (quick, slow))
+    code = SelftestCommand().execute()
+    lines = capsys.readouterr().out.splitlines()
+    said = SelftestCommand(slow=True, json=True).execute(), json.loads(capsys.readouterr().out)
+    assert code == said[0] == (0 if value == 1.0 else 1)
+    assert len(lines) == 2 and lines[-1] == f"conformant: {'psnr' if value == 1.0 else 'none'}"
+    assert [row["vector"] for row in said[1]["vectors"]] == ["a value", "another"]
+    assert said[1]["conformant"] == (["psnr"] if value == 1.0 else [])
