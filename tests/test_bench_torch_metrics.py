@@ -317,3 +317,10 @@ def test_the_documented_example_runs() -> None:
     assert all(
         f"`{word}`" in page or f".{word}" in page for word in ("coverage", "num_failed", "higher_is_better")
     )
+
+
+@pytest.mark.parametrize("name", [name for name, metric in KNOWN.items() if metric.unavailable])
+def test_what_is_not_at_hand_says_where_to_get_it(name: str) -> None:
+    with pytest.raises(Rejected) as caught:
+        as_torchmetric(name)
+    assert (caught.value.reason, caught.value.message) == ("missing_weight", KNOWN[name].unavailable)
