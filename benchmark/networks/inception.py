@@ -1,7 +1,7 @@
 """The FID network: Inception of 2015-12-05 up to its last pool, on the published weights.
 
 The published file is a TorchScript archive. Its weights are taken once, normalisation becomes part of the
-convolutions, and pictures lie channels-last: the same features in about half the time.
+convolutions, and pictures lie channels-last, which brings it to the speed of the processor's matrix product.
 """
 
 from __future__ import annotations
