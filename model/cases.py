@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import resource
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -69,6 +70,8 @@ class Timing:
     media_seconds: float
     num_frames: int
     first_frame_seconds: float
+    peak_bytes: int
+    """Most memory that this process held so far, its networks included."""
 
 
 def make_cases(system: str, places: Places, keyframes: bool = False) -> int:
@@ -143,7 +146,11 @@ def _make_case(system: System, path: Path, out: Path) -> Timing:
     metadata = tag(system.name, system.run_id, case.reference_HW3)
     write_video(out / f"{case.key}.mp4", frames, case.audio, metadata=metadata)
     return Timing(
-        seconds=seconds, media_seconds=speech.duration, num_frames=len(frames), first_frame_seconds=first
+        seconds=seconds,
+        media_seconds=speech.duration,
+        num_frames=len(frames),
+        first_frame_seconds=first,
+        peak_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
     )
 
 

@@ -88,6 +88,8 @@ def table_metrics(config: MetricConfig) -> dict[str, Metric]:
         timing.LATENCY,
         timing.RTF,
         timing.FIRST_FRAME,
+        timing.FRAME_RATE,
+        timing.PEAK_MEMORY,
     )
     return {metric.name: metric for metric in columns}
 

@@ -20,7 +20,7 @@ from ..states import FeatureSets, Values
 State = Any
 """`Values` or `FeatureSets`: a sum of the states of single cases."""
 Namespace = Literal["video", "keyframe"]
-"""`video`: the free-running result. `keyframe`: pictures made one by one from the true past (teacher-forced)."""
+"""`video`: the free-running result. `keyframe`: pictures made one by one from the true past."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
