@@ -12,7 +12,6 @@ from typing import Literal
 
 import cv2
 import numpy as np
-import scipy.signal
 from numpy.typing import NDArray
 
 from datapipe.media import FPS, SAMPLE_RATE, probe
@@ -129,12 +128,12 @@ def sound_offset(truth_S: NDArray[np.float32] | None, made_S: NDArray[np.float32
     norm = float(np.sqrt((truth_S.astype(np.float64) ** 2).sum() * (made_S.astype(np.float64) ** 2).sum()))
     if norm == 0:
         return 0
-    found = scipy.signal.correlate(made_S.astype(np.float64), truth_S.astype(np.float64), method="fft")
-    middle, reach = len(truth_S) - 1, MOST_OFFSET * SAMPLES_PER_FRAME
-    start = max(0, middle - reach)
-    window = found[start : middle + reach + 1]
+    size = len(truth_S) + len(made_S)
+    found = np.fft.irfft(np.fft.rfft(made_S, size) * np.fft.rfft(truth_S, size).conj(), size)
+    reach = min(MOST_OFFSET * SAMPLES_PER_FRAME, size // 2 - 1)
+    window = np.concatenate([found[size - reach :], found[: reach + 1]])  # early sound lies at the far end
     best = int(window.argmax())
-    return round((start + best - middle) / SAMPLES_PER_FRAME) if window[best] >= SURE * norm else 0
+    return round((best - reach) / SAMPLES_PER_FRAME) if window[best] >= SURE * norm else 0
 
 
 def _cut(

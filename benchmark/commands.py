@@ -6,21 +6,19 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
-from datapipe.console import DONE, DONE_WITH_REJECTS, FAILED, emit, say
+from datapipe.console import DONE, DONE_WITH_REJECTS, emit, say
 from datapipe.files import write_text
 from datapipe.machine import usable_cores
 from datapipe.weights import cache_dir
 
-from . import leaderboard
 from .alignment import Alignment
 from .cases import find_cases
 from .controls import CONTROLS
-from .headlines import headlines
 from .latency_commands import CostCommand, LatencyCommand
 from .making import make_videos
 from .records import Case, FailurePolicy, Run, System
 from .runs import check_free, read_run, read_runs, write_run
-from .selftest import Outcome, conformant, run_vectors
+from .selftest_commands import SelftestCommand
 from .sync_commands import TrainSyncCommand
 from .system_commands import MakeCommand, SystemsCommand
 from .systems import FolderSpec, Spec, folder_name, open_system, parse_systems
@@ -68,8 +66,10 @@ class RunCommand:
 
     def execute(self) -> int:
         """Evaluate; exit code 3 when a video is missing or unusable."""
+        from . import leaderboard
         from .evaluate import EvaluateConfig, evaluate
         from .metrics import MetricConfig, metrics_for
+        from .selftest import conformant, run_vectors
 
         check_free(self.out, self.replace)
         cases = find_cases(self.reference)
@@ -133,6 +133,8 @@ class LeaderboardCommand:
 
     def execute(self) -> int:
         """Print or write the tables."""
+        from . import leaderboard
+
         render = {"markdown": leaderboard.markdown, "csv": leaderboard.as_csv}[self.format]
         text = render(read_runs(self.runs))
         if self.out:
@@ -171,6 +173,7 @@ class ReportCommand:
 
     def execute(self) -> int:
         """Write the report and say where it is."""
+        from .headlines import headlines
         from .report import Sources, write_report
 
         videos = self.videos or self.run.parent / "videos"
@@ -191,28 +194,6 @@ class ReportCommand:
             emit(headline.sentence())
         say(f"report: {page}")
         return DONE
-
-
-@dataclass(frozen=True, kw_only=True)
-class SelftestCommand:
-    """Reproduce published and closed-form values; exit code 1 when one differs."""
-
-    def execute(self) -> int:
-        """Print a line per value and the metrics that may be called conformant."""
-        outcomes = run_vectors()
-        for outcome in outcomes:
-            emit(_vector_line(outcome))
-        emit(f"conformant: {', '.join(conformant(outcomes)) or 'none'}")
-        return FAILED if any(outcome.status == "fail" for outcome in outcomes) else DONE
-
-
-def _vector_line(outcome: Outcome) -> str:
-    vector = outcome.vector
-    measured = "" if outcome.measured is None else f"{outcome.measured:.10g}"
-    values = f"{measured:<14} expected {vector.expected:<14.10g}"
-    return (
-        f"{outcome.status:<5} {vector.metric:<12} {vector.name:<42} {values} {outcome.why or vector.source}"
-    )
 
 
 Command = (

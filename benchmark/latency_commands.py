@@ -6,18 +6,17 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
 from datapipe.console import DONE, DONE_WITH_REJECTS, emit, say
 from datapipe.files import write_text
 from datapipe.records import Rejected, Seconds, to_json
 
-from . import latency_report, sweep, sweep_report
 from .cases import find_cases
-from .cost import cost_of, peer_costs
-from .cost import markdown as cost_markdown
-from .latency import FirstFrameFrom, LatencyConfig, loading, speaking, time_cases, timing_record
-from .latency_report import LatencyReport
 from .records import Case
+
+if TYPE_CHECKING:
+    from .latency import LatencyConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,13 +46,15 @@ class LatencyCommand:
     """Seconds after which a run is a failure."""
     limit: int | None = None
     """Only the first clips."""
-    first_frame: FirstFrameFrom = "record"
+    first_frame: Literal["record", "out", "stdout"] = "record"
     """Where a command's first frame shows: its own record, its growing file, or its standard output."""
     json: bool = False
     """Print the record instead of tables."""
 
     def execute(self) -> int:
         """Print tables; write the videos, their times and the record. Exit code 3 when a clip failed."""
+        from .latency import LatencyConfig
+
         config = LatencyConfig(
             warmup=self.warmup, repeats=self.repeats, timeout=self.timeout, first_frame=self.first_frame
         )
@@ -61,6 +62,9 @@ class LatencyCommand:
         return self._sweep(cases, config) if self.sweep else self._time(cases, config)
 
     def _time(self, cases: Sequence[Case], config: LatencyConfig) -> int:
+        from . import latency_report
+        from .latency import loading, speaking, time_cases, timing_record
+
         machine = latency_report.stamp()
         with speaking(self.command, self.callable, config) as (speak, load_seconds):
             clips, failures = time_cases(speak, cases, self.out, config)
@@ -69,7 +73,7 @@ class LatencyCommand:
         load_seconds = loading(clips) if load_seconds is None else load_seconds
         facts = timing_record(self.name, clips, load_seconds, failures)
         write_text(self.out / "timing.json", json.dumps(facts, indent=1))
-        report = LatencyReport(
+        report = latency_report.LatencyReport(
             system=self.name,
             created=latency_report.now(),
             config=config,
@@ -84,6 +88,9 @@ class LatencyCommand:
         return DONE_WITH_REJECTS if failures else DONE
 
     def _sweep(self, cases: Sequence[Case], config: LatencyConfig) -> int:
+        from . import latency_report, sweep, sweep_report
+        from .latency import speaking
+
         machine = latency_report.stamp()
         clip = sweep.longest_case(cases)
         cuts = sweep.cut_cases(clip, self.out / "cases")
@@ -125,9 +132,11 @@ class CostCommand:
 
     def execute(self) -> int:
         """Print what was counted here, and beside it, apart, what is quoted of peers."""
+        from .cost import cost_of, markdown, peer_costs
+
         counted = cost_of(self.callable, self.name) if self.callable else None
         peers = peer_costs()
-        text = cost_markdown(counted, peers)
+        text = markdown(counted, peers)
         if self.out:
             write_text(self.out / "cost.md", text + "\n")
             if counted:

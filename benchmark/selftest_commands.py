@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from datapipe.console import DONE, FAILED, emit
 
-from .selftest import Outcome, as_record, conformant, run_vectors
+if TYPE_CHECKING:
+    from .selftest import Outcome
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,12 +24,16 @@ class SelftestCommand:
 
     def execute(self) -> int:
         """Print a line per value and the metrics that may be called conformant."""
+        from .selftest import as_record, run_vectors
+
         outcomes = run_vectors(self.slow)
         emit(json.dumps(as_record(outcomes), indent=1) if self.json else _lines(outcomes))
         return FAILED if any(outcome.status == "fail" for outcome in outcomes) else DONE
 
 
 def _lines(outcomes: Sequence[Outcome]) -> str:
+    from .selftest import conformant
+
     widths = [
         max((len(text) for text in column), default=0)
         for column in zip(*((o.vector.metric, o.vector.name) for o in outcomes), strict=True)

@@ -14,9 +14,7 @@ from datapipe.records import Rejected, Seconds, to_dict
 
 from .adapters import ADAPTERS, Adapter, adapter_named
 from .cases import find_cases
-from .making import MakeConfig, make_videos
 from .records import System
-from .systems import FolderSpec, parse_system
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,6 +88,9 @@ class MakeCommand:
 
     def execute(self) -> int:
         """Make them; exit code 3 when a clip has no video."""
+        from .making import MakeConfig, make_videos
+        from .systems import FolderSpec, parse_system
+
         spec = parse_system(self.system)
         if isinstance(spec, FolderSpec):
             raise Rejected("bad_input", f"{spec.folder} is a folder of videos: there is nothing to make")

@@ -2,6 +2,8 @@
 
 import dataclasses
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -287,3 +289,11 @@ def test_an_unknown_metric_suggests_the_nearest() -> None:
 def test_list_options_may_be_repeated() -> None:
     given = ["run", "--system", "a=1", "--out", "x", "--system=b=2", "c=3", "--replace"]
     assert merged(given) == ["run", "--out", "x", "--replace", "--system", "a=1", "b=2", "c=3"]
+
+
+def test_help_is_quick() -> None:
+    """What only some subcommands need is loaded by those: no options page waits for torch."""
+    heavy = ("torch", "scipy", "matplotlib", "pandas", "onnxruntime")
+    code = f"import sys, benchmark.__main__; print([each for each in {heavy} if each in sys.modules])"
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert told.stdout.strip() == "[]"

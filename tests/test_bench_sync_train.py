@@ -11,12 +11,13 @@ import small
 import torch
 from numpy.testing import assert_array_equal
 
-from benchmark import sync_commands, sync_data
+from benchmark import sync_data, sync_make
 from benchmark.sync import Region, sound_windows
-from benchmark.sync_commands import TrainSyncCommand, train_sync
+from benchmark.sync_commands import TrainSyncCommand
 from benchmark.sync_data import Crops, SyncClip, delayed, load_sync_clips
 from benchmark.sync_heldout import Heldout, hold_out, markdown
 from benchmark.sync_judge import Judge, load_judge
+from benchmark.sync_make import train_sync
 from benchmark.sync_train import PRESETS, SyncTrainConfig, contrast, draw, fit, rate_at
 from benchmark.syncnet import SyncNet, SyncNetConfig, fast
 from datapipe.media import read_audio, read_frames
@@ -160,11 +161,9 @@ def test_short_or_no_clips_are_said_so(tmp_path):
 def test_a_folder_becomes_a_judge_with_its_record_last(tmp_path, monkeypatch, trained, capsys):
     """Reading shards stands aside: the clips are given, everything after them is real."""
     numbers = {"train": range(6), "val": range(100, 102)}
-    monkeypatch.setattr(
-        sync_commands, "load_sync_clips", lambda _, split, crops: clips_of(numbers[split], crops)
-    )
-    monkeypatch.setattr(sync_commands, "identity_of", lambda shards: "d" * 64)
-    monkeypatch.setattr(sync_commands, "fit", lambda clips, crops, config: trained)
+    monkeypatch.setattr(sync_make, "load_sync_clips", lambda _, split, crops: clips_of(numbers[split], crops))
+    monkeypatch.setattr(sync_make, "identity_of", lambda shards: "d" * 64)
+    monkeypatch.setattr(sync_make, "fit", lambda clips, crops, config: trained)
     monkeypatch.setitem(PRESETS, "demo", lambda: TINY)
     out = tmp_path / "SyncNet mine"
     assert TrainSyncCommand(data=(Path("shards"),), out=out, seed=5).execute() == 0
