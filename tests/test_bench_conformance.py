@@ -544,18 +544,19 @@ def test_settings_of_a_run_are_part_of_every_protocol() -> None:
     assert protocol(a=1, b="x").hash == protocol(b="x", a=1).hash != protocol(a=2, b="x").hash
 
 
-def documented() -> dict[str, list[str]]:
+def documented() -> dict[str, dict[str, str]]:
     """Rows of docs/metrics.md by the metric's short name; `<judge>` in one stands for any name."""
-    rows = {}
+    rows, header = {}, list[str]()
     for line in (ROOT / "docs/metrics.md").read_text().splitlines():
-        cells = [cell.strip() for cell in re.split(r"(?<!\\)\|", line.strip("| "))]
-        named = re.fullmatch(r"`([a-z0-9_<>]+)`", cells[0])
-        if named and len(cells) == 5:
-            rows[re.sub("<[a-z]+>", "[a-z0-9_]+", named[1])] = cells
+        cells = [cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]]
+        header = cells if cells[:1] == ["name"] else header if cells else []
+        named = re.fullmatch(r"`([a-z0-9_<>]+)`", cells[0]) if cells else None
+        if named and header:
+            rows[re.sub("<[a-z]+>", "[a-z0-9_]+", named[1])] = dict(zip(header, cells, strict=True))
     return rows
 
 
-def row_of(name: str) -> list[str]:
+def row_of(name: str) -> dict[str, str]:
     """The row that defines a metric: its own before one for any."""
     short, rows = name.split("/")[1], documented()
     found = rows.get(short) or next((cells for key, cells in rows.items() if re.fullmatch(key, short)), None)
@@ -565,13 +566,14 @@ def row_of(name: str) -> list[str]:
 
 @pytest.mark.parametrize("name", QUICK)
 def test_the_documents_define_every_metric(name: str) -> None:
-    metric = QUICK[name]
-    _, _, better, weights, definition = row_of(name)
+    metric, row = QUICK[name], row_of(name)
     target = "not ranked" if metric.target is None else f"near {metric.target:g}"
-    assert better == {"higher": "higher", "lower": "lower", "target": target}[metric.direction]
-    if not metric.unavailable and "<" not in row_of(name)[0]:
-        assert set(re.findall(r"[a-z0-9][a-z0-9-]+", weights)) == set(metric.weights)
-    assert len(definition) > 20
+    assert row["better"] == {"higher": "higher", "lower": "lower", "target": target}[metric.direction]
+    if "<" not in row["name"]:
+        assert set(re.findall(r"[a-z0-9][a-z0-9-]+", row["weights"])) == set(metric.weights)
+        in_table = f"video/{name.split('/')[1]}" in table_metrics(MetricConfig())
+        assert row[""] == ("table" if in_table else "")
+    assert len(row["definition"]) > 10
     assert metric.namespace == "video" or "keyframe/" in (ROOT / "docs/metrics.md").read_text()
 
 
