@@ -37,7 +37,7 @@ def keyframe_pair(case: Case, truth: Footage, system: System) -> Pair | Rejected
 def read_keyframes(
     folder: Path, key: str, truth_THW3: NDArray[np.uint8]
 ) -> tuple[list[int], NDArray[np.uint8]]:
-    """Indices in rising order, pictures (K, H, W, 3); raises `Rejected` for none, or one that does not fit."""
+    """Indices in rising order, pictures (K, H, W, 3); raises `Rejected` for none, or one that is wrong."""
     files = sorted(folder.glob("*.png")) if folder.is_dir() else []
     if not files:
         raise Rejected(

@@ -115,10 +115,10 @@ def _row(
     states: Mapping[tuple[str, str], Any],
     systems: Sequence[System],
 ) -> SystemRun:
-    loads = {system.name: system.load_seconds for system in systems}
+    given = {system.name: system for system in systems}
     scores = []
     for name, metric in metrics.items():
-        why = missing.get(name) or _not_for(row, metric)
+        why = missing.get(name) or _not_for(row, metric) or _not_given(metric, given.get(row), results)
         scores.append(_unmeasured_score(name, why, len(results)) if why else score(metric, states[row, name]))
     return SystemRun(
         name=row,
@@ -126,7 +126,7 @@ def _row(
         scores=tuple(scores),
         videos={result.key: result.videos[row] for result in results if row in result.videos},
         notes={result.key: result.notes[row] for result in results if row in result.notes},
-        load_seconds=loads.get(row),
+        load_seconds=given[row].load_seconds if row in given else None,
     )
 
 
@@ -141,6 +141,18 @@ def _not_for(row: str, metric: Metric) -> str | None:
     if _kind(row) == "system" or (metric.of != "timing" and metric.namespace == "video"):
         return None
     return "not applicable to the ground truth" if row == GROUND_TRUTH else "not applicable to a control row"
+
+
+def _not_given(metric: Metric, system: System | None, results: Sequence[CaseResult]) -> str | None:
+    """Why nothing can be said of a system that gave none of what a metric is about, which is no failure."""
+    if system is None:
+        return None
+    if metric.of == "timing" and not system.timings:
+        return "it has no timing.json"
+    folders = (system.folder / f"{result.key}.keyframes" for result in results)
+    if metric.namespace == "keyframe" and not any(folder.is_dir() for folder in folders):
+        return "it writes no keyframes"
+    return None
 
 
 def _unmeasured_score(name: str, why: str, total: int) -> Score:

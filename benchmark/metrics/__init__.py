@@ -85,11 +85,7 @@ def table_metrics(config: MetricConfig) -> dict[str, Metric]:
         *sync_metrics(config.judges),
         flicker.FLICKER,
         flicker.RATIO,
-        timing.LATENCY,
-        timing.RTF,
-        timing.FIRST_FRAME,
-        timing.FRAME_RATE,
-        timing.PEAK_MEMORY,
+        *timing.METRICS,
     )
     return {metric.name: metric for metric in columns}
 

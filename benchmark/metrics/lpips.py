@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from datapipe.records import Rejected
+
 from ..footage import Footage
 from ..networks import lpips as network
 from ..networks.lpips import Tower, TrunkName
@@ -14,6 +16,8 @@ from .metric import Metric, Pair, mean_over_cases, per_case
 BYTES_TO_KEEP = 336_000_000
 """Ground truths with larger towers have their activations made anew for each system."""
 TITLES: dict[TrunkName, str] = {"alex": "LPIPS", "vgg": "LPIPS (VGG)"}
+SMALLEST: dict[TrunkName, int] = {"alex": 31, "vgg": 16}
+"""Pixels of a side below which nothing is left after the trunk's pools."""
 TRUNK_TITLES: dict[TrunkName, str] = {"alex": "AlexNet", "vgg": "VGG16"}
 
 
@@ -21,6 +25,9 @@ def distances(
     truth: Footage, generated: Footage, every: int, trunk: TrunkName = "alex"
 ) -> NDArray[np.float64]:
     """LPIPS of every `every`-th frame, (n,); the truth's activations are kept for the next system."""
+    if min(truth.frames.shape[1:3]) < SMALLEST[trunk]:
+        what = f"LPIPS needs pictures of at least {SMALLEST[trunk]} pixels, not {truth.frames.shape[1:3]}"
+        raise Rejected("bad_input", f"{what}; leave the clip out")
     rows = []
     for index, frames in enumerate(network.batches(generated.frames[::every], trunk)):
         tower = _truth_tower(truth, every, index, trunk)

@@ -155,6 +155,7 @@ def _metric(
         as_printed="lower" if column.start == "sync_c" else None,
         protocol=protocol(
             judge=f"sync.{judge.name}",
+            score=column.start,
             weights=judge.weights,
             languages=" ".join(judge.languages),
             way=which,
@@ -206,6 +207,8 @@ def sound_extractor(judge: Judge) -> Extractor:
     def inputs(footage: Footage) -> Iterator[NDArray[np.float32]]:
         if footage.audio is None:
             raise Rejected("no_audio", "the video has no sound to compare its lips with; add it")
+        if not footage.audio.any():
+            raise Rejected("silent", "the video's sound is silence, which no lips fit; add its sound")
         count = max(0, len(footage.audio) // SAMPLES_PER_FRAME - NUM_FRAMES)
         yield from sound_windows(footage.audio, count) if count else ()
 

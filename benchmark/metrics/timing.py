@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 from datapipe.records import Rejected
@@ -23,6 +24,9 @@ def _metric(
         measured = value_of(pair.timing) if pair.timing else None
         if measured is None:
             raise Rejected("missing_file", f"{pair.key}: timing.json does not say; let the system write it")
+        if not (math.isfinite(measured) and measured > 0):
+            what = f"{pair.key}: timing.json says {measured:g}"
+            raise Rejected("bad_input", f"{what}, which is no time or size; let the system measure again")
         return measured
 
     return Metric(
@@ -47,7 +51,7 @@ RTF = _metric(
     "RTF",
     "",
     "Processing time over media time (below 1 is real time).",
-    lambda t: t.seconds / t.media_seconds,
+    lambda t: t.seconds / t.media_seconds if t.media_seconds else math.inf,
 )
 FIRST_FRAME = _metric(
     "first_frame", "first frame", "s", "Seconds until the first frame.", lambda t: t.first_frame_seconds
@@ -67,3 +71,5 @@ PEAK_MEMORY = _metric(
     "Most memory that the system's processes held at once.",
     lambda t: None if t.peak_bytes is None else t.peak_bytes / 1e9,
 )
+METRICS = (LATENCY, RTF, FIRST_FRAME, FRAME_RATE, PEAK_MEMORY)
+NAMES = tuple(metric.name for metric in METRICS)
