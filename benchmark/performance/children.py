@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from datapipe.performance.chain import ffmpeg_path
 from datapipe.records import Rejected, Seconds
 
 TOOLS = Path(sys.prefix) / "bench-tools"
@@ -58,14 +57,3 @@ def run_tool(
     run_module(f"benchmark.performance.tools.{name}", [*arguments, out], longest, **environment)
     result: dict[str, Any] = json.loads(out.read_text(encoding="utf-8"))
     return result
-
-
-def dump_pictures(videos: Path, folder: Path, longest: Seconds) -> Path:
-    """Write every frame of a folder of videos as PNG, with the ffmpeg program and its threads."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for video in sorted(videos.glob("*.mp4")):
-        flags = "bilinear+accurate_rnd+full_chroma_int+full_chroma_inp"
-        target = str(folder / f"{video.stem}-%05d.png")
-        quiet = [ffmpeg_path(), "-y", "-nostdin", "-loglevel", "error"]
-        run_command([*quiet, "-i", str(video), "-sws_flags", flags, target], longest, {})
-    return folder
