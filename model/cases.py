@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import resource
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -70,8 +69,6 @@ class Timing:
     media_seconds: float
     num_frames: int
     first_frame_seconds: float
-    peak_bytes: int
-    """Most memory that this process held so far, its networks included."""
 
 
 def make_cases(system: str, places: Places, keyframes: bool = False) -> int:
@@ -150,7 +147,6 @@ def _make_case(system: System, path: Path, out: Path) -> Timing:
         media_seconds=speech.duration,
         num_frames=len(frames),
         first_frame_seconds=first,
-        peak_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
     )
 
 

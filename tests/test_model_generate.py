@@ -224,7 +224,7 @@ def test_keyframes_are_written_by_frame_beside_the_video(run, tmp_path, monkeypa
     stale = tmp_path / "ours/a.keyframes/000009.png"
     stale.parent.mkdir(parents=True)
     stale.touch()
-    took = cases.Timing(seconds=1.0, media_seconds=1.0, num_frames=25, first_frame_seconds=0.5, peak_bytes=9)
+    took = cases.Timing(seconds=1.0, media_seconds=1.0, num_frames=25, first_frame_seconds=0.5)
     monkeypatch.setattr(cases, "_make_case", lambda system, path, out: took)
     assert make_cases("avatarsync", places, keyframes=True) == 0
     assert [path.name for path in stale.parent.iterdir()] == ["000000.png"]

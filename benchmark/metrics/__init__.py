@@ -85,7 +85,10 @@ def table_metrics(config: MetricConfig) -> dict[str, Metric]:
         *sync_metrics(config.judges),
         flicker.FLICKER,
         flicker.RATIO,
-        *timing.METRICS,
+        timing.LATENCY,
+        timing.RTF,
+        timing.FIRST_FRAME,
+        timing.FRAME_RATE,
     )
     return {metric.name: metric for metric in columns}
 
@@ -114,7 +117,12 @@ def known_metrics(config: MetricConfig) -> dict[str, Metric]:
     table, sampling = table_metrics(config), PRESETS[config.preset]
     single = (psnr.METRIC, ssim.METRIC, lpips.metric(1), csim.metric("w600k_mbf", every=1), fid.metric(1))
     keyframes = [for_keyframes(each) for each in single]
-    named = (*faces_by_name(sampling), *pictures_by_name(sampling), *sync_by_name(config.judges))
+    named = (
+        timing.PEAK_MEMORY,
+        *faces_by_name(sampling),
+        *pictures_by_name(sampling),
+        *sync_by_name(config.judges),
+    )
     return {**table, **{metric.name: metric for metric in (*named, *keyframes)}}
 
 

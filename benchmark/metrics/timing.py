@@ -71,5 +71,4 @@ PEAK_MEMORY = _metric(
     "Most memory that the system's processes held at once.",
     lambda t: None if t.peak_bytes is None else t.peak_bytes / 1e9,
 )
-METRICS = (LATENCY, RTF, FIRST_FRAME, FRAME_RATE, PEAK_MEMORY)
-NAMES = tuple(metric.name for metric in METRICS)
+NAMES = tuple(each.name for each in (LATENCY, RTF, FIRST_FRAME, FRAME_RATE, PEAK_MEMORY))
