@@ -14,14 +14,14 @@ from datapipe.weights import cache_dir
 from .alignment import Alignment
 from .cases import find_cases
 from .controls import CONTROLS
-from .latency_commands import CostCommand, LatencyCommand
-from .making import make_videos
 from .records import Case, FailurePolicy, Run, System
 from .runs import check_free, read_run, read_runs, write_run
-from .selftest_commands import SelftestCommand
-from .sync_commands import TrainSyncCommand
-from .system_commands import MakeCommand, SystemsCommand
-from .systems import FolderSpec, Spec, folder_name, open_system, parse_systems
+from .selftest.commands import SelftestCommand
+from .speed.commands import CostCommand, LatencyCommand
+from .sync.commands import TrainSyncCommand
+from .systems.commands import MakeCommand, SystemsCommand
+from .systems.making import make_videos
+from .systems.specs import FolderSpec, Spec, folder_name, open_system, parse_systems
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,7 +69,7 @@ class RunCommand:
         from . import leaderboard
         from .evaluate import EvaluateConfig, evaluate
         from .metrics import MetricConfig, metrics_for
-        from .selftest import conformant, run_vectors
+        from .selftest.selftest import conformant, run_vectors
 
         check_free(self.out, self.replace)
         cases = find_cases(self.reference)

@@ -5,15 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from benchmark.intervals import mean_estimate
-from benchmark.records import (
-    GROUND_TRUTH,
-    Direction,
-    MetricInfo,
-    RowKind,
-    Run,
-    Score,
-    SystemRun,
-)
+from benchmark.records import GROUND_TRUTH, Direction, MetricInfo, RowKind, Run, Score, SystemRun
 
 DIRECTIONS: dict[str, Direction] = {
     "psnr": "higher",

@@ -12,16 +12,16 @@ import numpy as np
 import pytest
 import yaml
 
-from benchmark.adapters import ADAPTERS, adapter_named, table
-from benchmark.adapters.adapter import GIVEN, OUT
-from benchmark.adapters.scratch import Setup, stage
 from benchmark.cases import find_cases
-from benchmark.inputs import SAMPLES_PER_FRAME
-from benchmark.making import MakeConfig, make_videos
 from benchmark.records import Case, System
-from benchmark.system_commands import SystemsCommand
-from benchmark.systems import parse_system
-from benchmark.template import places_in, split
+from benchmark.systems.adapters import ADAPTERS, adapter_named, table
+from benchmark.systems.adapters.adapter import GIVEN, OUT
+from benchmark.systems.adapters.scratch import Setup, stage
+from benchmark.systems.commands import SystemsCommand
+from benchmark.systems.inputs import SAMPLES_PER_FRAME
+from benchmark.systems.making import MakeConfig, make_videos
+from benchmark.systems.specs import parse_system
+from benchmark.systems.template import places_in, split
 from datapipe.media import probe, read_audio, read_frames, write_video
 from datapipe.records import Rejected, to_json
 

@@ -17,7 +17,7 @@ import pytest
 from benchmark.__main__ import main
 from benchmark.records import Run, Score
 from benchmark.runs import read_run
-from benchmark.selftest import pattern
+from benchmark.selftest.selftest import pattern
 from datapipe.media import write_video
 
 HTML = "<script>alert(1)</script>"

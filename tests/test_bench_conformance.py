@@ -24,11 +24,11 @@ from benchmark.measure import measured
 from benchmark.metrics import PRESETS, Metric, MetricConfig, Pair, Sampling, known_metrics, table_metrics
 from benchmark.records import Estimate, Run, Score, System, Timing, protocol
 from benchmark.scoring import score
-from benchmark.selftest import pattern
+from benchmark.selftest.selftest import pattern
 from benchmark.states import Values
-from benchmark.sync import Region
-from benchmark.sync_judge import CONFIG, WEIGHTS, JudgeRecord
-from benchmark.syncnet import SyncNet, SyncNetConfig
+from benchmark.sync.distances import Region
+from benchmark.sync.judge import CONFIG, WEIGHTS, JudgeRecord
+from benchmark.sync.syncnet import SyncNet, SyncNetConfig
 from datapipe.files import sha256_of
 from datapipe.media import read_audio, read_frames, write_video
 from datapipe.records import Rejected, to_json

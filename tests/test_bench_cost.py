@@ -8,8 +8,16 @@ from torch import nn
 from torch.nn import functional
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmark.cost import cost_of, counted_table, limit_rtf, markdown, peer_costs, quoted_table, stage_cost
-from benchmark.latency_commands import CostCommand
+from benchmark.speed.commands import CostCommand
+from benchmark.speed.cost import (
+    cost_of,
+    counted_table,
+    limit_rtf,
+    markdown,
+    peer_costs,
+    quoted_table,
+    stage_cost,
+)
 from datapipe.records import Rejected
 
 BATCH, LENGTH, WIDTH, HEADS = 2, 7, 24, 4

@@ -23,7 +23,7 @@ from benchmark.measure import CaseResult, Job, measure_block
 from benchmark.metrics import MetricConfig, Pair
 from benchmark.metrics.psnr import psnr_frames
 from benchmark.records import GROUND_TRUTH, Case, Run, System
-from benchmark.selftest import pattern
+from benchmark.selftest.selftest import pattern
 from benchmark.workers import spread
 from datapipe.media import write_video
 from datapipe.records import Rejected, to_json

@@ -12,7 +12,7 @@ from benchmark.frechet import frechet_distance
 from benchmark.machine import use_one_thread
 from benchmark.metrics import MetricConfig, Pair, fvd, metrics_for
 from benchmark.networks import i3d
-from benchmark.vectors import pattern
+from benchmark.selftest.vectors import pattern
 from datapipe.records import Rejected
 
 FLAX_LOGITS = {0: -1.0713443756103516, 1: 6.519368648529053, 2: 11.049162864685059, 395: -2.623326063156128}

@@ -17,9 +17,11 @@ import numpy as np
 import psutil
 import pytest
 
-from benchmark import latency_report, sweep, sweep_report
 from benchmark.cases import find_cases
-from benchmark.latency import (
+from benchmark.records import Case
+from benchmark.speed import latency_report, sweep, sweep_report
+from benchmark.speed.commands import LatencyCommand
+from benchmark.speed.latency import (
     Latency,
     LatencyConfig,
     Trial,
@@ -31,13 +33,18 @@ from benchmark.latency import (
     time_command,
     timing_record,
 )
-from benchmark.latency_commands import LatencyCommand
-from benchmark.latency_report import LatencyReport
-from benchmark.percentiles import headline, outliers, percentile_of, runs_needed, supported, upper_bound
-from benchmark.process_tree import run_command
-from benchmark.records import Case
-from benchmark.session import Request, Session, answer, import_named
-from benchmark.systems import open_system
+from benchmark.speed.latency_report import LatencyReport
+from benchmark.speed.percentiles import (
+    headline,
+    outliers,
+    percentile_of,
+    runs_needed,
+    supported,
+    upper_bound,
+)
+from benchmark.speed.process_tree import run_command
+from benchmark.speed.session import Request, Session, answer, import_named
+from benchmark.systems.specs import open_system
 from datapipe.console import DONE, DONE_WITH_REJECTS
 from datapipe.media import probe, read_audio, write_video, write_wav
 from datapipe.records import Keyframe, Phoneme, Probe, Rejected, Sample, from_json, to_json

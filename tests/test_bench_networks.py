@@ -23,7 +23,7 @@ from benchmark.metrics import lpips as lpips_metric
 from benchmark.metrics.psnr import psnr_frames
 from benchmark.metrics.ssim import luma, ssim_image
 from benchmark.networks import arrays, convolve, inception, lpips
-from benchmark.vectors import pattern
+from benchmark.selftest.vectors import pattern
 from datapipe.records import Rejected
 from datapipe.weights import resolve
 

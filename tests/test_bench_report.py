@@ -21,8 +21,8 @@ from benchmark.report.media import write_heat
 from benchmark.report.sections import checks, differences, warning
 from benchmark.report.sources import Curve, open_ledger, read_curves
 from benchmark.report.summary import summary
-from benchmark.selftest import pattern
-from benchmark.systems import open_system
+from benchmark.selftest.selftest import pattern
+from benchmark.systems.specs import open_system
 from datapipe.media import write_video
 from datapipe.records import Rejected
 

@@ -15,7 +15,7 @@ from benchmark.evaluate import EvaluateConfig, evaluate
 from benchmark.metrics import MetricConfig
 from benchmark.records import System
 from benchmark.report import Sources, write_report
-from benchmark.selftest import pattern
+from benchmark.selftest.selftest import pattern
 from datapipe.media import write_video
 from datapipe.records import Phoneme, Probe, Sample, to_json
 

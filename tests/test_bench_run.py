@@ -18,8 +18,8 @@ from benchmark.headlines import headlines
 from benchmark.metrics import MetricConfig, metrics_for
 from benchmark.records import GROUND_TRUTH, Difference, Run, Score, SystemRun, protocol
 from benchmark.runs import read_run, write_run
-from benchmark.selftest import pattern
-from benchmark.systems import open_system, parse_system
+from benchmark.selftest.selftest import pattern
+from benchmark.systems.specs import open_system, parse_system
 from datapipe.media import write_video
 from datapipe.records import Rejected, from_json, to_json
 

@@ -9,13 +9,7 @@ from hypothesis import strategies as st
 from benchmark import frechet, influence, intervals
 from benchmark.extract import Rows
 from benchmark.influence import influence_of_moments, influence_of_rows
-from benchmark.intervals import (
-    clip_draws,
-    extrapolated,
-    frechet_estimate,
-    frechet_of_clips,
-    mean_estimate,
-)
+from benchmark.intervals import clip_draws, extrapolated, frechet_estimate, frechet_of_clips, mean_estimate
 from benchmark.states import FeatureSets, Moments, Values
 
 finite = st.floats(-1e6, 1e6, allow_nan=False)

@@ -9,13 +9,14 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.signal import medfilt
 
-from benchmark import sync, sync_chain
 from benchmark.footage import Footage, Store, fitted
 from benchmark.metrics import Pair
 from benchmark.metrics.sync import metrics
-from benchmark.mfcc import mfcc, to_int16
-from benchmark.sync_judge import Judge, load_judge
-from benchmark.syncnet import PUBLISHED_BLOB, SyncNet, SyncNetConfig, fast, git_blob_sha1, load_syncnet
+from benchmark.sync import chain as sync_chain
+from benchmark.sync import distances as sync
+from benchmark.sync.judge import Judge, load_judge
+from benchmark.sync.mfcc import mfcc, to_int16
+from benchmark.sync.syncnet import PUBLISHED_BLOB, SyncNet, SyncNetConfig, fast, git_blob_sha1, load_syncnet
 from datapipe.records import Rejected
 
 SMALL = SyncNetConfig(side=51, width=0.05, dim=16)

@@ -11,15 +11,16 @@ import small
 import torch
 from numpy.testing import assert_array_equal
 
-from benchmark import sync_data, sync_make
-from benchmark.sync import Region, sound_windows
-from benchmark.sync_commands import TrainSyncCommand
-from benchmark.sync_data import Crops, SyncClip, delayed, load_sync_clips
-from benchmark.sync_heldout import Heldout, hold_out, markdown
-from benchmark.sync_judge import Judge, load_judge
-from benchmark.sync_make import train_sync
-from benchmark.sync_train import PRESETS, SyncTrainConfig, contrast, draw, fit, rate_at
-from benchmark.syncnet import SyncNet, SyncNetConfig, fast
+from benchmark.sync import data as sync_data
+from benchmark.sync import make as sync_make
+from benchmark.sync.commands import TrainSyncCommand
+from benchmark.sync.data import Crops, SyncClip, delayed, load_sync_clips
+from benchmark.sync.distances import Region, sound_windows
+from benchmark.sync.heldout import Heldout, hold_out, markdown
+from benchmark.sync.judge import Judge, load_judge
+from benchmark.sync.make import train_sync
+from benchmark.sync.syncnet import SyncNet, SyncNetConfig, fast
+from benchmark.sync.train import PRESETS, SyncTrainConfig, contrast, draw, fit, rate_at
 from datapipe.media import read_audio, read_frames
 from datapipe.records import Rejected, Sample, from_json
 

@@ -13,14 +13,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmark import systems
-from benchmark.callables import checked_times
 from benchmark.cases import find_cases
-from benchmark.inputs import SAMPLES_PER_FRAME, num_frames_of, sound_of_length
-from benchmark.making import MakeConfig, make_videos
 from benchmark.records import GROUND_TRUTH, Case, System
-from benchmark.system_commands import MakeCommand
-from benchmark.systems import CommandSpec, FolderSpec, folder_name, open_system, parse_system, parse_systems
+from benchmark.systems import specs as systems
+from benchmark.systems.callables import checked_times
+from benchmark.systems.commands import MakeCommand
+from benchmark.systems.inputs import SAMPLES_PER_FRAME, num_frames_of, sound_of_length
+from benchmark.systems.making import MakeConfig, make_videos
+from benchmark.systems.specs import (
+    CommandSpec,
+    FolderSpec,
+    folder_name,
+    open_system,
+    parse_system,
+    parse_systems,
+)
 from datapipe.media import probe, read_audio, write_video
 from datapipe.records import Rejected
 

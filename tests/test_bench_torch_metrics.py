@@ -20,8 +20,8 @@ from benchmark.metrics import MetricConfig, known_metrics
 from benchmark.metrics.psnr import psnr_frames
 from benchmark.records import Timing
 from benchmark.scoring import unmeasured
-from benchmark.selftest import pattern
-from benchmark.systems import open_system
+from benchmark.selftest.selftest import pattern
+from benchmark.systems.specs import open_system
 from benchmark.torch_metrics import as_torchmetric
 from datapipe.media import read_frames, write_video
 from datapipe.records import Rejected

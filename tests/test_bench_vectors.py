@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from benchmark import selftest
 from benchmark.machine import use_one_thread
 from benchmark.networks import arrays, i3d, inception, lpips
-from benchmark.selftest import Outcome, as_record, conformant, run_vectors
-from benchmark.selftest_commands import SelftestCommand
-from benchmark.vectors import Vector
+from benchmark.selftest import selftest
+from benchmark.selftest.commands import SelftestCommand
+from benchmark.selftest.selftest import Outcome, as_record, conformant, run_vectors
+from benchmark.selftest.vectors import Vector
 from datapipe.records import Rejected
 
 ALL = ("fid", "fid_clean", "fvd_debiased", "fvd_styleganv", "lpips_alex", "lpips_vgg", "psnr", "ssim")
@@ -41,7 +41,7 @@ def test_selftest_skips_what_has_no_weights(monkeypatch: pytest.MonkeyPatch) -> 
 
     caches = (arrays._converted, inception._weights, i3d._weights, lpips._weights)
     monkeypatch.setattr(arrays, "resolve", missing)
-    monkeypatch.setattr("benchmark.known_values.resolve", missing)
+    monkeypatch.setattr("benchmark.selftest.known_values.resolve", missing)
     ours = {"distance", "psnr", "ssim", "squashed preparation", "debiased preparation", "clean resize"}
     ours |= {"fid network", "fvd network", "lpips_alex", "lpips_vgg"}
     quick = tuple(v for v in selftest.VECTORS if "2048" not in v.name and v.metric in ours)

@@ -9,8 +9,8 @@ from pathlib import Path
 from datapipe.records import Rejected
 
 from ..identity import BACKBONES
-from ..sync_judge import load_judge, placed_judge
-from ..syncnet import HOW_TO_GET
+from ..sync.judge import load_judge, placed_judge
+from ..sync.syncnet import HOW_TO_GET
 from . import csim, efid, fid, flicker, fvd, iss, lmd, lpips, mouth, psnr, ssim, sync, timing, warping
 from .metric import Metric, Pair, for_keyframes
 

@@ -1,6 +1,6 @@
 """Sync-C, Sync-D, the offset and Sync-C as played, by the published SyncNet or a judge of one's own.
 
-What each is, is in `benchmark/sync.py`. A judge's name is part of the metric's: values of different networks
+What each is, is in `benchmark/sync/distances.py`. Metrics bear their judge's name: values of two networks
 cannot be compared. Three protocols: `fast` is in memory, on the face track that all metrics share; `strict`
 goes the way of the published chain, with a box per frame and the chain's lossy steps; `masked` leaves out
 the pairs beyond the ends of the sound, which makes scores of clips of different length comparable.
@@ -22,7 +22,8 @@ from ..extract import Extractor, rows_of
 from ..face_features import DETECT_EVERY, DETECTOR, detections
 from ..footage import Footage
 from ..records import protocol
-from ..sync import (
+from ..sync.chain import through_codecs, through_jpeg
+from ..sync.distances import (
     MAX_SHIFT,
     SAMPLES_PER_FRAME,
     Edges,
@@ -34,14 +35,13 @@ from ..sync import (
     sound_windows,
     whole_track,
 )
-from ..sync_chain import through_codecs, through_jpeg
-from ..sync_judge import BATCH, PUBLISHED, Judge
-from ..syncnet import NUM_FRAMES
+from ..sync.judge import BATCH, PUBLISHED, Judge
+from ..sync.syncnet import NUM_FRAMES
 from .metric import Metric, Pair, mean_over_cases, per_case
 
 Protocol = Literal["fast", "strict", "masked"]
 LOSSES = "JPEG of frames; MPEG-4, then JPEG at 200 kbit/s of crops"
-"""What the strict way does to the pictures; see `benchmark/sync_chain.py`."""
+"""What the strict way does to the pictures; see `benchmark/sync/chain.py`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

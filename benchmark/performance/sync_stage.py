@@ -19,8 +19,8 @@ from datapipe.performance.chain import ffmpeg_path
 from datapipe.performance.figures import Figure, Line, Measurement, Table
 from datapipe.performance.repeat import interleaved, ratios
 
-from ..sync import SyncScore, lip_windows, num_windows, score, sound_windows
-from ..sync_judge import in_batches, load_judge
+from ..sync.distances import SyncScore, lip_windows, num_windows, score, sound_windows
+from ..sync.judge import in_batches, load_judge
 from .children import run_module, run_tool, tools_beside
 from .corpus import clip
 from .sizes import Sizes

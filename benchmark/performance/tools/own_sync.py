@@ -14,8 +14,8 @@ from ...extract import rows_of
 from ...footage import Store, open_footage
 from ...machine import use_one_thread
 from ...metrics.sync import lip_extractor, sound_extractor
-from ...sync import score
-from ...sync_judge import Judge, load_judge
+from ...sync.distances import score
+from ...sync.judge import Judge, load_judge
 
 
 def main(argv: Sequence[str]) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ...syncnet import SyncNet
+from ...sync.syncnet import SyncNet
 from .torchvision_beside import ready_torchvision
 
 SURE = 10.0

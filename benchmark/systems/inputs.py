@@ -15,7 +15,7 @@ from datapipe.files import hash_once
 from datapipe.media import FPS, SAMPLE_RATE, probe, read_audio, read_frames, write_wav
 from datapipe.records import Rejected
 
-from .records import Case
+from ..records import Case
 
 SAMPLES_PER_FRAME = SAMPLE_RATE // FPS
 

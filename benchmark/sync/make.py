@@ -12,10 +12,10 @@ import safetensors.torch
 from datapipe.files import publish, sha256_of, write_text
 from datapipe.records import Manifest, Rejected, read_record, to_json
 
-from .sync_data import Crops, SyncClip, load_sync_clips
-from .sync_heldout import Heldout, hold_out, markdown
-from .sync_judge import CONFIG, WEIGHTS, JudgeRecord, make_judge
-from .sync_train import SyncTrainConfig, fit
+from .data import Crops, SyncClip, load_sync_clips
+from .heldout import Heldout, hold_out, markdown
+from .judge import CONFIG, WEIGHTS, JudgeRecord, make_judge
+from .train import SyncTrainConfig, fit
 
 HELDOUT_SPLIT = "val"
 """Never trained on; `test` is left alone altogether, for the evaluation."""

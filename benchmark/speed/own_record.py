@@ -12,7 +12,7 @@ import cattrs
 
 from datapipe.records import Rejected, Seconds, from_dict
 
-from .records import Timing
+from ..records import Timing
 
 MAX_BYTES = 1 << 20
 HELP = "docs/latency.md shows one"

@@ -23,7 +23,7 @@ from typing import Any
 
 from datapipe.records import Rejected, Seconds
 
-from .records import Case
+from ..records import Case
 
 TIMES = ("seconds", "first_frame_seconds", "load_seconds")
 GRACE: Seconds = 2.0

@@ -16,6 +16,7 @@ from datapipe.files import write_bytes, write_text
 from datapipe.media import FPS, mux, probe, read_frames, wav_bytes, write_video
 from datapipe.records import Rejected
 
+from ...records import Case
 from .. import template
 from ..child import last_words
 from ..inputs import (
@@ -26,7 +27,6 @@ from ..inputs import (
     text_of,
     write_reference,
 )
-from ..records import Case
 from .adapter import AUDIO, FACES, OUT, REFERENCE, STILL, VIDEO, Adapter, ScratchFile
 
 CASE = "case"

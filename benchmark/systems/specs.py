@@ -19,11 +19,11 @@ import cattrs
 
 from datapipe.records import Rejected, from_dict, printable
 
+from ..records import GROUND_TRUTH, System, Timing
 from . import template
 from .adapters import Adapter, adapter_named
 from .adapters.adapter import FACES
 from .adapters.scratch import Setup
-from .records import GROUND_TRUTH, System, Timing
 
 RESERVED = (GROUND_TRUTH, "re-encoded truth", "shifted audio", "frozen frame", "other speaker")
 """Rows that every table can have besides the systems."""

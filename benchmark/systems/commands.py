@@ -12,9 +12,9 @@ import tyro
 from datapipe.console import DONE, DONE_WITH_REJECTS, emit, say
 from datapipe.records import Rejected, Seconds, to_dict
 
+from ..cases import find_cases
+from ..records import System
 from .adapters import ADAPTERS, Adapter, adapter_named
-from .cases import find_cases
-from .records import System
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,7 +89,7 @@ class MakeCommand:
     def execute(self) -> int:
         """Make them; exit code 3 when a clip has no video."""
         from .making import MakeConfig, make_videos
-        from .systems import FolderSpec, parse_system
+        from .specs import FolderSpec, parse_system
 
         spec = parse_system(self.system)
         if isinstance(spec, FolderSpec):

@@ -21,9 +21,9 @@ from datapipe.files import write_text
 from datapipe.media import FPS, SAMPLE_RATE, read_audio, read_frames, write_video, write_wav
 from datapipe.records import Rejected, Sample, Seconds, to_json
 
-from .inputs import sound_source
+from ..records import Case, Estimate
+from ..systems.inputs import sound_source
 from .latency import Latency, LatencyConfig, Speaker, Trial, latency_of, median_of, run_once
-from .records import Case, Estimate
 
 COUNTS = tuple(range(2, 21))
 SEED = 20250917

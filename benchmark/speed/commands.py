@@ -12,8 +12,8 @@ from datapipe.console import DONE, DONE_WITH_REJECTS, emit, say
 from datapipe.files import write_text
 from datapipe.records import Rejected, Seconds, to_json
 
-from .cases import find_cases
-from .records import Case
+from ..cases import find_cases
+from ..records import Case
 
 if TYPE_CHECKING:
     from .latency import LatencyConfig

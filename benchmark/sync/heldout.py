@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .sync import lip_windows, score, sound_windows
-from .sync_data import Crops, SyncClip, delayed
-from .sync_judge import Judge, in_batches
+from .data import Crops, SyncClip, delayed
+from .distances import lip_windows, score, sound_windows
+from .judge import Judge, in_batches
 
 PLANTED = tuple(range(-10, 11))
 """Frames by which the sound is made later."""

@@ -15,7 +15,7 @@ import numpy as np
 
 from datapipe.media import FPS
 
-from .sync import Pictures
+from .distances import Pictures
 
 FRAME_QUALITY = 95
 """Of the first JPEG, on OpenCV's scale: near ffmpeg's `-qscale:v 2`."""

@@ -28,7 +28,7 @@ LIMIT_FPS = 25.0
 LIMIT_FLOP_PER_SECOND = 790e12
 LIMIT_SHARE = 0.35
 """Share of an H200's dense bf16 rate that large models reach."""
-PEER_COSTS = Path(__file__).parent.parent / "reports" / "papers" / "peer-costs.json"
+PEER_COSTS = Path(__file__).parents[2] / "reports" / "papers" / "peer-costs.json"
 COST_SCHEMA = "avatarsync-cost/1"
 UNCOUNTED = frozenset(
     {

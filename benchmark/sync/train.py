@@ -22,8 +22,8 @@ from torch.nn import functional
 from datapipe.console import track
 from datapipe.records import Rejected
 
-from .sync import Region
-from .sync_data import Crops, SyncClip
+from .data import Crops, SyncClip
+from .distances import Region
 from .syncnet import NUM_FRAMES, SyncNet, SyncNetConfig
 
 MOUTH = Region(up=-0.1, down=1.1, aside=0.6)

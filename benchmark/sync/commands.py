@@ -32,9 +32,9 @@ class TrainSyncCommand:
 
     def execute(self) -> int:
         """Train, try the judge on held-out clips, and say what it found."""
-        from .sync_heldout import markdown
-        from .sync_make import train_sync, trained_before
-        from .sync_train import PRESETS
+        from .heldout import markdown
+        from .make import train_sync, trained_before
+        from .train import PRESETS
 
         config = replace(PRESETS[self.preset](), seed=self.seed, device=self.device)
         config = replace(config, steps=self.steps or config.steps)

@@ -11,15 +11,15 @@ from PIL import Image
 
 from datapipe.weights import resolve
 
-from . import frechet
-from .extract import Extractor, rows_of
-from .footage import Footage, Store
-from .metrics import fid, fvd
-from .metrics.psnr import psnr_frames
-from .metrics.ssim import ssim_image
-from .networks.i3d import NUM_FRAMES, SIDE, i3d_logits
-from .networks.lpips import TrunkName, lpips_distances, lpips_spatial_mean, lpips_tower
-from .states import Moments
+from .. import frechet
+from ..extract import Extractor, rows_of
+from ..footage import Footage, Store
+from ..metrics import fid, fvd
+from ..metrics.psnr import psnr_frames
+from ..metrics.ssim import ssim_image
+from ..networks.i3d import NUM_FRAMES, SIDE, i3d_logits
+from ..networks.lpips import TrunkName, lpips_distances, lpips_spatial_mean, lpips_tower
+from ..states import Moments
 from .vectors import Vector, pattern, two_draws
 
 CAMERA = "picture-camera"

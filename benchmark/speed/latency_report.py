@@ -11,8 +11,8 @@ from itertools import chain
 
 from datapipe.records import Seconds
 
+from ..machine import environment
 from .latency import DECLARED_FPS, Latency, LatencyConfig, median_of, stage_medians
-from .machine import environment
 from .markdown_table import NOT_MEASURED, cell, plain, table
 from .percentiles import headline, percentile_of, supported, upper_bound
 

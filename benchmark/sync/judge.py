@@ -16,7 +16,7 @@ from datapipe.files import sha256_of
 from datapipe.records import Rejected, read_record
 from datapipe.weights import cache_dir
 
-from .sync import Edges, Pictures, Region
+from .distances import Edges, Pictures, Region
 from .syncnet import (
     HOW_TO_GET,
     PUBLISHED_BLOB,

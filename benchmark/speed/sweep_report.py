@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 from datapipe.files import publish, write_text
 from datapipe.records import to_json
 
+from ..records import Estimate
 from .latency import DECLARED_FPS
 from .latency_report import CLOCKS
 from .markdown_table import NOT_MEASURED, cell, plain, table
 from .percentiles import headline
-from .records import Estimate
 from .sweep import FLAT_SHARE, Fit, Sweep, work_median
 
 LATENCY, WORK, QUIET, INK = "#1862a8", "#b3541e", "#8a94a0", "#1e2228"

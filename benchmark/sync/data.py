@@ -19,8 +19,8 @@ from datapipe.media import read_audio, read_frames
 from datapipe.records import Rejected
 from datapipe.shards import StoredSample, read_metas, read_samples
 
-from .face_features import DETECT_EVERY
-from .sync import (
+from ..face_features import DETECT_EVERY
+from .distances import (
     MIN_WINDOWS,
     SAMPLES_PER_FRAME,
     Pictures,

@@ -1,0 +1,1 @@
+"""Published and closed-form values that the metrics must reproduce."""

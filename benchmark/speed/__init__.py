@@ -1,0 +1,1 @@
+"""How fast a system is on this machine, and what it computes on none."""
