@@ -78,22 +78,18 @@ def rows_of(footage: Footage, extractor: Extractor) -> Array:
     return footage.kept[key]
 
 
-@dataclass(slots=True)
 class _Order:
     """The rows of one video, as they come in."""
 
-    store: Store
-    key: str
-    receivers: list[dict[str, Array]]
-    """The memories of all who asked for them; their frames are not held."""
-    rows: list[Array] = field(default_factory=list)
-    due: int = 0
-    """Inputs whose rows are still to come."""
-    complete: bool = False
-    """Whether all inputs are in the queue."""
+    def __init__(self, store: Store, key: str, receiver: dict[str, Array]) -> None:
+        self.store, self.key = store, key
+        self.receivers = [receiver]  # the memories of all who asked; their frames are not held
+        self.rows: list[Array] = []
+        self.due = 0  # inputs whose rows are still to come
+        self.complete = False  # whether all inputs are in the queue
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class _Queue:
     """Inputs that wait for a full batch, each with the order it belongs to."""
 
@@ -102,7 +98,7 @@ class _Queue:
     owners: list[_Order] = field(default_factory=list)
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Batches:
     """Fill batches from several videos, then give each its rows back."""
 
@@ -122,7 +118,7 @@ class Batches:
             self.orders[key].receivers.append(footage.kept)
             return
         queue = self.queues.setdefault(extractor.name + extractor.settings, _Queue(extractor))
-        order = self.orders[key] = _Order(footage.store, key, [footage.kept])
+        order = self.orders[key] = _Order(footage.store, key, footage.kept)
         for each in extractor.inputs(footage):
             queue.inputs.append(each)
             queue.owners.append(order)
@@ -140,11 +136,12 @@ class Batches:
 
 
 def _run(queue: _Queue) -> None:
-    extractor, owners = queue.extractor, queue.owners
+    extractor, owners = queue.extractor, list(queue.owners)
     inputs = padded(queue.inputs, extractor.batch)
     store = owners[-1].store
     rows = store.timed(extractor.name, lambda: extractor.run(inputs))[: len(owners)]
-    queue.inputs, queue.owners = [], []
+    queue.inputs.clear()
+    queue.owners.clear()
     for order, row in zip(owners, rows, strict=True):
         order.rows.append(row)
         order.due -= 1

@@ -50,7 +50,7 @@ class Job:
         return [each for name, each in metrics_for(self.config.metrics).items() if name not in self.missing]
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class CaseResult:
     """What one case adds: a state per row and metric, and each row's video hash and note."""
 

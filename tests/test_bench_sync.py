@@ -286,7 +286,11 @@ def test_protocols_have_names_and_hashes_of_their_own(judge):
 
 @pytest.mark.parametrize(
     ("num_frames", "audio", "reason"),
-    [(40, None, "no sound"), (20, np.zeros(12800, np.float32), "15 windows")],
+    [
+        (40, None, "no sound"),
+        (20, np.full(12800, 0.1, np.float32), "15 windows"),
+        (20, np.zeros(12800, np.float32), "silence"),
+    ],
 )
 def test_what_cannot_be_scored_is_rejected(judge, a_face, num_frames, audio, reason):
     clip = footage(num_frames, audio)

@@ -56,7 +56,7 @@ TOLERANCES = {
 """By how much a tool's value may differ, and why."""
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Outcome:
     """What the last round of either way said."""
 
@@ -115,7 +115,8 @@ def by_one_pass(pair: FolderPair, folder: Path, sizes: Sizes, outcome: Outcome) 
     run_module("benchmark", ["run", *arguments, *options, "--workers", usable_cores()], sizes.longest)
     row = next(each for each in read_run(out).systems if each.name == SYSTEM)
     found = {score.metric: score.value for score in row.scores}
-    outcome.ours = {name: value for name, each in COLUMNS.items() if (value := found.get(each)) is not None}
+    values = {name: found.get(each) for name, each in COLUMNS.items()}
+    outcome.ours.update({name: value for name, value in values.items() if value is not None})
 
 
 def by_tools(pair: FolderPair, folder: Path, weights: Path, sizes: Sizes, outcome: Outcome) -> None:
