@@ -128,3 +128,13 @@ def test_the_command_prints_lines_or_json(
     assert len(lines) == 2 and lines[-1] == f"conformant: {'psnr' if value == 1.0 else 'none'}"
     assert [row["vector"] for row in said[1]["vectors"]] == ["a value", "another"]
     assert said[1]["conformant"] == (["psnr"] if value == 1.0 else [])
+
+
+def test_the_page_of_metrics_lists_every_vector() -> None:
+    page = (Path(__file__).parent.parent / "docs/metrics.md").read_text()
+    missing = [
+        vector.name
+        for vector in selftest.VECTORS
+        if f"| {vector.expected:.10g} | {vector.source}" not in page
+    ]
+    assert not missing
