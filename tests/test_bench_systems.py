@@ -299,7 +299,8 @@ def test_ctrl_c_ends_the_method_and_leaves_nothing_half_made(
 ) -> None:
     template = text_for(repo)
     code = (
-        "import sys; from pathlib import Path; from benchmark.systems.commands import MakeCommand; "
+        "import signal, sys; from pathlib import Path; from benchmark.systems.commands import MakeCommand; "
+        "signal.signal(signal.SIGINT, signal.default_int_handler); "  # deaf when the tests run in background
         "MakeCommand(system=sys.argv[1], reference=Path(sys.argv[2]), out=Path(sys.argv[3])).execute()"
     )
     arguments = [template, str(cases[0].video.parent), str(tmp_path / "out")]

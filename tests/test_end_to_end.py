@@ -68,7 +68,8 @@ def test_every_score_is_a_number_for_every_clip(work: Path) -> None:
     run = from_json((work / "run.json").read_text(), Run)
     num_cases = len(list((work / "cases").glob("*.wav")))
     (made,) = [system for system in run.systems if system.name == "avatarsync"]
-    assert {score.metric for score in made.scores} == {"psnr", "mouth_psnr", "flicker", "rtf"}
+    names = ("psnr", "mouth_psnr", "flicker", "rtf")
+    assert {score.metric for score in made.scores} == {f"video/{name}" for name in names}
     assert all(score.value is not None and len(score.per_clip) == num_cases for score in made.scores)
 
 
