@@ -67,7 +67,7 @@ def measure_sync_stage(sizes: Sizes, folder: Path) -> Measurement:
         ),
         *(Figure(name=f"{name}: wall time", unit="s", values=taken) for name, taken in times.items()),
     )
-    columns = ("clip", "Sync-C ours", "theirs", "Sync-D ours", "theirs", "offset ours", "theirs")
+    columns = ("clip", "Sync-C ours", "theirs", "Sync-D ours", "theirs", "offset ours", "theirs", "ppm apart")
     return Measurement(
         name="c",
         title="The sync stage against syncnet-python",
@@ -102,7 +102,7 @@ def _compared(name: str, theirs: dict[str, list[float]], crops: Path, weights: P
             f"{ours.offset} and {confidence:.6f}, {distance:.6f}, {offset}; on equal crops they must be equal"
         )
     values = (ours.confidence, confidence, ours.distance, distance, float(ours.offset), float(offset))
-    return Line(label=name, values=values)
+    return Line(label=name, values=(*values, 1e6 * off / distance))
 
 
 def on_crops(folder: Path, weights: Path) -> SyncScore:
