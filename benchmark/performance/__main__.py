@@ -93,6 +93,7 @@ def _measured(arguments: Arguments) -> dict[str, str]:
             continue
         before = joined(before, measured)
         write_performance(arguments.out, before, FILE)
+        write_page(arguments.out, before, PAGE, HEAD)
     return failed
 
 
