@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import ctypes
+
 from datapipe import machine
 
+M_ARENA_MAX = -8
+"""The parameter's number in glibc's malloc.h."""
 PACKAGES = ("torch", "numpy", "scipy", "opencv-python-headless", "onnxruntime", "av")
 
 
@@ -14,6 +18,16 @@ def use_one_thread() -> None:
 
     cv2.setNumThreads(1)
     torch.set_num_threads(1)
+
+
+def use_one_heap() -> None:
+    """Let all threads share one heap: a heap per thread fragments, and memory grows with the clips.
+
+    Only where the C library is glibc, and only for threads that begin later.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        mallopt(M_ARENA_MAX, 1)
 
 
 def environment(workers: int) -> dict[str, str]:

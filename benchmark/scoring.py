@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from threadpoolctl import threadpool_limits
+
 from datapipe.records import Rejected
 from datapipe.weights import lookup, resolve
 
@@ -53,7 +55,8 @@ def make_run(
     states = {(row, name): _sum(ordered, row, used[name]) for row in rows for name in used}
     states |= _filled(states, infos, systems, config)
     weights = sorted({weight for metric in used.values() for weight in metric.weights})
-    systems_run = tuple(_row(row, ordered, metrics, missing, states, systems) for row in rows)
+    with threadpool_limits(limits=1, user_api="blas"):  # many small matrices: threads would only wait
+        systems_run = tuple(_row(row, ordered, metrics, missing, states, systems) for row in rows)
     return Run(
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         reference={result.key: result.truth for result in ordered},

@@ -11,6 +11,8 @@ from typing import TypeVar
 from datapipe.cluster import DaskConfig, run_on_dask
 from datapipe.records import Seconds
 
+from .machine import use_one_heap
+
 JobT = TypeVar("JobT")
 ResultT = TypeVar("ResultT")
 BLOCK = 8
@@ -39,13 +41,22 @@ def spread(
 def _on_threads(
     function: Callable[[Sequence[JobT]], list[ResultT]], jobs: Sequence[JobT], workers: int
 ) -> Iterator[ResultT]:
-    size = max(1, min(BLOCK, len(jobs) // (2 * workers)))
+    use_one_heap()
     with ThreadPoolExecutor(workers) as pool:
-        blocks = [pool.submit(function, jobs[at : at + size]) for at in range(0, len(jobs), size)]
+        blocks = [pool.submit(function, block) for block in _blocks(jobs, workers)]
         try:
             yield from _as_they_end(blocks)
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _blocks(jobs: Sequence[JobT], workers: int) -> Iterator[Sequence[JobT]]:
+    """Cut the jobs into blocks that get smaller, so that all threads have something to do until the end."""
+    first = 0
+    while first < len(jobs):
+        size = max(1, min(BLOCK, (len(jobs) - first) // (2 * workers)))
+        yield jobs[first : first + size]
+        first += size
 
 
 def _as_they_end(blocks: Sequence[Future[list[ResultT]]]) -> Iterator[ResultT]:
