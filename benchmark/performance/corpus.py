@@ -49,17 +49,29 @@ def folder_pair(folder: Path, num_clips: int, num_frames: int, side: int) -> Fol
 
 def clip(number: int, num_frames: int, side: int) -> tuple[Frames, NDArray[np.float32]]:
     """Cut a clip: its own start in the film and its own window; the film is played there and back."""
+    film, audio = _span(number, num_frames)
+    x, y = np.random.default_rng(number).integers(-JITTER, JITTER + 1, 2)
+    left, top, width = WINDOW[0] + x, WINDOW[1] + max(y, -WINDOW[1]), WINDOW[2]
+    cut = film[:, top : top + width, left : left + width]
+    return np.stack([cv2.resize(frame, (side, side), interpolation=cv2.INTER_CUBIC) for frame in cut]), audio
+
+
+def whole_picture(number: int, num_frames: int, height: int) -> tuple[Frames, NDArray[np.float32]]:
+    """Take a clip of the whole picture, `height` pixels high, as raw videos come."""
+    film, audio = _span(number, num_frames)
+    width = height * film.shape[2] // film.shape[1]
+    return np.stack(
+        [cv2.resize(each, (width, height), interpolation=cv2.INTER_CUBIC) for each in film]
+    ), audio
+
+
+def _span(number: int, num_frames: int) -> tuple[Frames, NDArray[np.float32]]:
     film, sound = _film()
     once = [*range(len(film)), *range(len(film) - 2, 0, -1)]
     start = (number * 37) % len(film)
     picked = [once[(start + index) % len(once)] for index in range(num_frames)]
-    x, y = np.random.default_rng(number).integers(-JITTER, JITTER + 1, 2)
-    left, top, width = WINDOW[0] + x, WINDOW[1] + max(y, -WINDOW[1]), WINDOW[2]
-    cut = film[picked, top : top + width, left : left + width]
-    frames = np.stack([cv2.resize(frame, (side, side), interpolation=cv2.INTER_CUBIC) for frame in cut])
     first = start * SAMPLE_RATE // FPS
-    audio = np.resize(np.roll(sound, -first), num_frames * SAMPLE_RATE // FPS)
-    return frames, audio
+    return film[picked], np.resize(np.roll(sound, -first), num_frames * SAMPLE_RATE // FPS)
 
 
 def damaged(frames_THW3: Frames, seed: int) -> Frames:

@@ -22,21 +22,21 @@ from datapipe.performance.repeat import interleaved, ratios
 from ..sync.distances import SyncScore, lip_windows, num_windows, score, sound_windows
 from ..sync.judge import in_batches, load_judge
 from .children import run_module, run_tool, tools_beside
-from .corpus import clip
+from .corpus import whole_picture
 from .sizes import Sizes
 
-NUM_CLIPS, SIDE = 2, 512
+NUM_CLIPS, HEIGHT = 2, 720
 NEAR = 1e-4
 """Difference of Sync-C and Sync-D, as a part of Sync-D, that float32 may make."""
 METHOD = (
-    "{clips} clips of {frames} frames, {side} x {side}, with sound. Theirs: `SyncNetPipeline.inference` of "
-    "syncnet-python as it ships (ffmpeg to AVI, JPEG and WAV, S3FD on every frame, tracks, crops to AVI and "
-    "again to JPEG, windows one batch after the other with gradients on). Ours: decode, SCRFD on every "
-    "tenth frame, crops in memory, both streams in batches, a clip per core (the protocol `fast`). Both in "
-    "a process of their own, on all cores, with its start. No weights of SyncNet or S3FD are in a registry: "
-    "both sides use SyncNet's published layout with the same random numbers, S3FD runs its network with "
-    "random numbers on every frame and is then told the face's box. The values are compared on the crops and "
-    "the sound that syncnet-python itself wrote."
+    "{clips} clips of {frames} frames, whole pictures {height} pixels high, with sound. Theirs: "
+    "`SyncNetPipeline.inference` of syncnet-python as it ships (ffmpeg to AVI, JPEG and WAV, S3FD on "
+    "every frame, tracks, crops to AVI and again to JPEG, windows one batch after the other with "
+    "gradients on). Ours: decode, SCRFD on every tenth frame, crops in memory, both streams in batches, a "
+    "clip per core (the protocol `fast`). Both in a process of their own, on all cores, with its start. "
+    "No weights of SyncNet or S3FD are in a registry: both sides use SyncNet's published layout with the "
+    "same random numbers, S3FD runs its network with random numbers on every frame and is then told the "
+    "face's box. The values are compared on the crops and the sound that syncnet-python itself wrote."
 )
 
 
@@ -71,7 +71,7 @@ def measure_sync_stage(sizes: Sizes, folder: Path) -> Measurement:
     return Measurement(
         name="c",
         title="The sync stage against syncnet-python",
-        method=METHOD.format(clips=NUM_CLIPS, frames=sizes.sync_frames, side=SIDE),
+        method=METHOD.format(clips=NUM_CLIPS, frames=sizes.sync_frames, height=HEIGHT),
         figures=figures,
         tables=(Table(title="Values on equal crops and sound", columns=columns, lines=lines),),
     )
@@ -120,7 +120,7 @@ def _write_clips(folder: Path, boxes: Path, num_frames: int) -> None:
     found = {}
     for number in range(NUM_CLIPS):
         path = folder / f"clip-{number:03}.mp4"
-        write_video(path, *clip(number, num_frames, SIDE))
+        write_video(path, *whole_picture(number, num_frames, HEIGHT))
         found[path.stem] = faces.detect(read_frames(path, end=0.04)[0])[0].box
     boxes.write_text(json.dumps(found), encoding="utf-8")
 

@@ -23,10 +23,9 @@ def main(argv: Sequence[str]) -> None:
     network = lpips.LPIPS(net="alex", pnet_rand=True, verbose=False)
     network.load_state_dict(torch.load(weights, weights_only=True), strict=False)
     values: dict[str, list[float]] = defaultdict(list)
-    with torch.no_grad():
-        for path in sorted(Path(generated).glob("*.png")):
-            pair = [lpips.im2tensor(lpips.load_image(str(each))) for each in (path, Path(truth) / path.name)]
-            values[path.stem.rpartition("-")[0]].append(float(network(*pair)))
+    for path in sorted(Path(generated).glob("*.png")):
+        pair = [lpips.im2tensor(lpips.load_image(str(each))) for each in (path, Path(truth) / path.name)]
+        values[path.stem.rpartition("-")[0]].append(float(network(*pair)))
     mean = statistics.mean(statistics.mean(each) for each in values.values())
     Path(out).write_text(json.dumps({"lpips_alex": mean}), encoding="utf-8")
 
