@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from datapipe.files import publish, sha256_of
+from datapipe.files import hash_once, publish
 from datapipe.media import FPS, SAMPLE_RATE, probe, read_audio, read_frames
 
 Array = NDArray[Any]
@@ -114,7 +114,8 @@ class Footage:
 
     def without_frames(self) -> Footage:
         """What was seen in the pictures, without them; looking at them again is an error."""
-        return replace(self, frames=self.frames[:0], audio=None, towers={}, named=self.picture)
+        nothing = self.frames[:0].copy()  # a view would keep all pictures in memory
+        return replace(self, frames=nothing, audio=None, towers={}, named=self.picture)
 
     def array(self, name: str, settings: str, make: Callable[[], Array]) -> Array:
         """An array that depends on the pictures: from memory, the store, or made now."""
@@ -132,7 +133,7 @@ def key_of(*parts: str) -> str:
 def open_footage(path: Path, store: Store) -> Footage:
     """Decode a video and its sound once; raises what `datapipe.media.read_frames` raises."""
     frames = store.timed("decode", lambda: read_frames(path))
-    source = sha256_of(path)
+    source = hash_once(path)
     audio = None
     if probe(path).audio_codec is not None:
         samples = store.timed("decode", lambda: read_audio(path, 0.0, len(frames) / FPS))

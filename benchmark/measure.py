@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from datapipe.files import sha256_of
+from datapipe.files import hash_once
 from datapipe.records import Rejected
 
 from .alignment import align, check_rate
@@ -80,7 +80,7 @@ def measure_block(jobs: Sequence[Job]) -> list[CaseResult]:
     store, batches = Store(jobs[0].cache), Batches()
     results, later = [], []
     for job in jobs:
-        result = CaseResult(job.case.key, sha256_of(job.case.video) if job.case.video.is_file() else "")
+        result = CaseResult(job.case.key, hash_once(job.case.video) if job.case.video.is_file() else "")
         results.append(result)
         later += list(_measure_case(job, result, store, batches))
     batches.finish()

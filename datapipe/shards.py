@@ -5,10 +5,11 @@ The same samples in the same order give the same bytes: fixed member order, no t
 
 from __future__ import annotations
 
+import hashlib
 import io
 import re
 import tarfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .files import publish, sha256_of
-from .records import Rejected, Sample, Shard, from_json
+from .records import Manifest, Rejected, Sample, Shard, from_json, read_record
 
 ARRAYS = ("landmarks.npy", "source_landmarks.npy", "matrices.npy", "identity.npy")
 MEMBERS = ("video.m4v", "keyframes.m4v", "audio.wave", *ARRAYS, "meta.json")
@@ -150,3 +151,17 @@ def _add(out: tarfile.TarFile, name: str, data: bytes) -> None:
     entry = tarfile.TarInfo(name)
     entry.size, entry.mode, entry.mtime = len(data), 0o644, 0
     out.addfile(entry, io.BytesIO(data))
+
+
+def identity_of(folders: Sequence[Path]) -> str:
+    """Hash the shards' hashes: equal data gives an equal name, wherever and whenever it was built."""
+    digest = hashlib.sha256()
+    for folder in folders:
+        path = folder / "manifest.json"
+        if not path.exists():
+            raise Rejected(
+                "bad_input", f"{folder} has no manifest.json; build it with `avatarsync data build`"
+            )
+        manifest = read_record(path, Manifest, "build it again")
+        digest.update("".join(shard.sha256 for shard in manifest.shards).encode())
+    return digest.hexdigest()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ from numpy.typing import NDArray
 
 from datapipe.faces import mouth_box
 from datapipe.media import read_frames
-from datapipe.records import Manifest, Rejected, read_record
+from datapipe.records import Rejected
 from datapipe.shards import StoredSample, read_samples
 
 MIN_KEYFRAMES = 2
@@ -80,17 +79,3 @@ def to_clip(stored: StoredSample) -> TalkingClip:
 def moving_points(landmarks_TK2: NDArray[np.float32], size: int) -> NDArray[np.float32]:
     """Pick `POINTS` and put them between -1 and 1."""
     return np.asarray((landmarks_TK2[:, list(POINTS)] + 0.5) * (2.0 / size) - 1.0, np.float32)
-
-
-def identity_of(folders: Sequence[Path]) -> str:
-    """Hash the shards' hashes: equal data gives an equal name, wherever and whenever it was built."""
-    digest = hashlib.sha256()
-    for folder in folders:
-        path = folder / "manifest.json"
-        if not path.exists():
-            raise Rejected(
-                "bad_input", f"{folder} has no manifest.json; build it with `avatarsync data build`"
-            )
-        manifest = read_record(path, Manifest, "build it again")
-        digest.update("".join(shard.sha256 for shard in manifest.shards).encode())
-    return digest.hexdigest()

@@ -16,13 +16,14 @@ from datapipe.console import say
 from datapipe.files import sha256_of, write_text
 from datapipe.phonemes import PHONEMES
 from datapipe.records import from_dict, to_dict
+from datapipe.shards import identity_of
 
 from .avatarsync.interpolate import Interpolator, InterpolatorConfig
 from .avatarsync.keyframes import KeyframeConfig, KeyframeTransformer
 from .avatarsync.objectives import Objective, interpolator_objective, keyframes_objective, tokenizer_objective
 from .avatarsync.vocabulary import Vocabulary
 from .checkpoint import RESUME, WEIGHTS, Done, load_config, load_weights, save_weights
-from .data import TalkingClip, identity_of, load_clips
+from .data import TalkingClip, load_clips
 from .presets import Preset
 from .tokenizer import Tokenizer, TokenizerConfig
 from .train import TrainConfig, finish, finished, fit

@@ -10,8 +10,8 @@ from toy import FRAMES_PER_PHONEME, make_clips
 
 from datapipe.media import wav_bytes, write_video
 from datapipe.records import Keyframe, Manifest, Phoneme, Probe, Rejected, Sample, from_json, to_json
-from datapipe.shards import MEMBERS, npy_bytes, write_shard
-from model.data import POINTS, identity_of, load_clips, moving_points
+from datapipe.shards import MEMBERS, identity_of, npy_bytes, write_shard
+from model.data import POINTS, load_clips, moving_points
 from model.presets import tiny
 from model.training import train_part
 

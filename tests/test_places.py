@@ -31,10 +31,10 @@ from datapipe.media import probe
 from datapipe.places import is_inside, is_remote, local_file, place, version_of
 from datapipe.records import Clip, Rejected, from_json, to_json
 from datapipe.run import RunConfig, build
+from datapipe.shards import identity_of
 from datapipe.sources import SourceConfig, find_clips
 from datapipe.sources.walk import walk
 from datapipe.weights import resolve
-from model.data import identity_of
 
 SECRET = "wJalrXUtnFEMI-K7MDENG-bPxRfiCY"
 KEY = "AKIAPLACESTEST"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -10,7 +9,8 @@ from pathlib import Path
 import safetensors.torch
 
 from datapipe.files import publish, sha256_of, write_text
-from datapipe.records import Manifest, Rejected, read_record, to_json
+from datapipe.records import Rejected, read_record, to_json
+from datapipe.shards import identity_of
 
 from .data import Crops, SyncClip, load_sync_clips
 from .heldout import Heldout, hold_out, markdown
@@ -95,17 +95,3 @@ def _finish(out: Path, shards: Sequence[Path], record: JudgeRecord, crops: Crops
     final = replace(record, num_heldout_clips=len(clips), within_one_frame=heldout.share(1))
     write_text(out / CONFIG, to_json(final) + "\n")
     return heldout
-
-
-def identity_of(folders: Sequence[Path]) -> str:
-    """Hash the shards' hashes: equal data gives an equal name. `Rejected` when a folder is no dataset."""
-    digest = hashlib.sha256()
-    for folder in folders:
-        path = folder / "manifest.json"
-        if not path.exists():
-            raise Rejected(
-                "bad_input", f"{folder} has no manifest.json; build it with `avatarsync data build`"
-            )
-        manifest = read_record(path, Manifest, "build it again")
-        digest.update("".join(shard.sha256 for shard in manifest.shards).encode())
-    return digest.hexdigest()

@@ -19,13 +19,14 @@ import cattrs
 
 from datapipe.records import Rejected, from_dict, printable
 
+from ..controls import CONTROLS
 from ..records import GROUND_TRUTH, System, Timing
 from . import template
 from .adapters import Adapter, adapter_named
 from .adapters.adapter import FACES
 from .adapters.scratch import Setup
 
-RESERVED = (GROUND_TRUTH, "re-encoded truth", "shifted audio", "frozen frame", "other speaker")
+RESERVED = (GROUND_TRUTH, *CONTROLS)
 """Rows that every table can have besides the systems."""
 PLACES = ("out", "reference", "audio", "video", "text", "key", "repo")
 """What a command may hold in braces."""
