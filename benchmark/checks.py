@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from scipy import stats
 
 from .controls import FROZEN, OTHER, REENCODED, SHIFT_FRAMES, SHIFTED
 from .ranking import badness, rankable
@@ -177,7 +176,7 @@ def _opposed(metric: str, both: Mapping[str, tuple[float, float]]) -> Check:
     """C and D must go against each other over the rows."""
     pairs = np.array(list(both.values()), np.float64).reshape(-1, 2)
     varied = len(pairs) >= MIN_ROWS and bool((pairs.std(axis=0) > 0).all())
-    correlation = float(stats.pearsonr(*pairs.T).statistic) if varied else None
+    correlation = float(np.atleast_2d(np.corrcoef(pairs.T))[0, 1]) if varied else None
     return Check(
         metric=metric,
         row="all rows",

@@ -210,10 +210,10 @@ def test_convolutions_do_not_need_onednn(num_dimensions: int, monkeypatch: pytes
     torch.manual_seed(0)
     hidden, kernel = torch.randn(1, 3, *[9] * num_dimensions), torch.randn(5, 3, *[3] * num_dimensions)
     bias, padding = torch.randn(5), [1] * num_dimensions
-    fast = convolve.convolve(hidden, kernel, bias, 2, padding)
+    fast = convolve.rectified(hidden, kernel, bias, 2, padding)
     monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: False)
     torch.testing.assert_close(
-        convolve.convolve(hidden, kernel, bias, 2, padding), fast, rtol=1e-4, atol=1e-5
+        convolve.rectified(hidden, kernel, bias, 2, padding), fast, rtol=1e-4, atol=1e-5
     )
 
 

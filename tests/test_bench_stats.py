@@ -18,7 +18,14 @@ from benchmark.ranking import places, whole
 from benchmark.records import GROUND_TRUTH
 from benchmark.scoring import score
 from benchmark.states import Values
-from benchmark.stats import MAX_ALL_PAIRS, NUM_PERMUTATIONS, differences, pairs, sign_flip_p
+from benchmark.stats import (
+    MAX_ALL_PAIRS,
+    NUM_PERMUTATIONS,
+    differences,
+    false_discovery_rates,
+    pairs,
+    sign_flip_p,
+)
 
 
 def test_sign_flips_agree_with_scipy_exactly_and_when_drawn() -> None:
@@ -71,6 +78,12 @@ def test_differences_are_paired_and_adjusted_over_the_whole_run() -> None:
     steps = [p * len(tested) / (rank + 1) for rank, p in enumerate(tested)]
     by_hand = np.minimum(1, np.minimum.accumulate(steps[::-1])[::-1])
     assert sorted(d.p_adjusted for d in found.values()) == pytest.approx(list(by_hand))
+
+
+@given(st.lists(st.floats(1e-12, 1.0), max_size=40))
+def test_false_discovery_rates_are_scipys(p_values: list[float]) -> None:
+    expected = scipy.stats.false_discovery_control(p_values, method="bh") if p_values else []
+    assert false_discovery_rates(p_values) == pytest.approx(list(expected), rel=1e-12)
 
 
 def test_sets_are_compared_draw_by_draw_only_when_whole() -> None:

@@ -31,7 +31,8 @@ def distances(
     rows = []
     for index, frames in enumerate(network.batches(generated.frames[::every], trunk)):
         tower = _truth_tower(truth, every, index, trunk)
-        rows.append(network.lpips_distances(tower, network.lpips_tower(frames, trunk), trunk))
+        other = tower if generated.picture == truth.picture else network.lpips_tower(frames, trunk)
+        rows.append(network.lpips_distances(tower, other, trunk))
     return np.concatenate(rows)
 
 

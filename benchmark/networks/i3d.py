@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from .arrays import converted, flattened, read_array_pickle
-from .convolve import convolve
+from .convolve import rectified
 
 I3D = "i3d-kinetics"
 """Name in the weights registry."""
@@ -65,7 +65,7 @@ def _unit(hidden: Tensor, name: str, stride: int = 1) -> Tensor:
     """Convolve and rectify; the size stays, or the padding is there already where a stride halves it."""
     kernel, bias = _weights()[name]
     padding = kernel.shape[-1] // 2 if stride == 1 else 0
-    return convolve(hidden, kernel, bias, stride, [padding] * 3).relu_()
+    return rectified(hidden, kernel, bias, stride, [padding] * 3)
 
 
 def _pooled(hidden: Tensor, window: tuple[int, int, int], stride: tuple[int, int, int]) -> Tensor:

@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from .arrays import converted
-from .convolve import convolve
+from .convolve import convolve, rectified
 
 INCEPTION = "fid-inception"
 """Name in the weights registry."""
@@ -45,15 +45,17 @@ def _pool3(pictures: Tensor) -> Tensor:
         hidden = _mixed(hidden, name)
     towers = [_tower(hidden, f"mixed_8.{name}") for name in ("tower", "tower_1")]
     hidden = torch.cat([*towers, _halved(hidden)], 1)
-    hidden = _last_mixed(hidden, "mixed_9", _averaged(hidden))
-    hidden = _last_mixed(hidden, "mixed_10", functional.max_pool2d(hidden, 3, 1, 1))
+    hidden = _last_mixed(hidden, "mixed_9", _averaged_unit(hidden, "mixed_9.tower_2_conv"))
+    largest = functional.max_pool2d(hidden, 3, 1, 1)
+    hidden = _last_mixed(hidden, "mixed_10", _units(largest, "mixed_10.tower_2_conv"))
     return hidden.mean((2, 3))
 
 
 def _mixed(hidden: Tensor, name: str) -> Tensor:
     towers = [_tower(hidden, f"{name}.{each}") for each in ("tower", "tower_1")]
-    pooled = _tower(_averaged(hidden), f"{name}.tower_2")
-    return torch.cat([_units(hidden, f"{name}.conv"), *towers, pooled], 1)
+    return torch.cat(
+        [_units(hidden, f"{name}.conv"), *towers, _averaged_unit(hidden, f"{name}.tower_2.conv")], 1
+    )
 
 
 def _last_mixed(hidden: Tensor, name: str, pooled: Tensor) -> Tensor:
@@ -62,7 +64,7 @@ def _last_mixed(hidden: Tensor, name: str, pooled: Tensor) -> Tensor:
     second = _units(hidden, f"{name}.tower_1_conv", f"{name}.tower_1_conv_1")
     for tower, inside in (("tower", first), ("tower_1", second)):
         branches += [_units(inside, f"{name}.{tower}_mixed_conv{each}") for each in ("", "_1")]
-    return torch.cat([*branches, _units(pooled, f"{name}.tower_2_conv")], 1)
+    return torch.cat([*branches, pooled], 1)
 
 
 def _tower(hidden: Tensor, tower: str) -> Tensor:
@@ -76,7 +78,7 @@ def _units(hidden: Tensor, *names: str) -> Tensor:
         kernel, bias = _weights()[name]
         stride = 2 if name in HALVING else 1
         padding = [0, 0] if stride == 2 or name in VALID else [side // 2 for side in kernel.shape[2:]]
-        hidden = convolve(hidden, kernel, bias, stride, padding).relu_()
+        hidden = rectified(hidden, kernel, bias, stride, padding)
     return hidden
 
 
@@ -84,8 +86,10 @@ def _halved(hidden: Tensor) -> Tensor:
     return functional.max_pool2d(hidden, 3, 2)
 
 
-def _averaged(hidden: Tensor) -> Tensor:
-    return functional.avg_pool2d(hidden, 3, 1, 1, count_include_pad=False)
+def _averaged_unit(hidden: Tensor, name: str) -> Tensor:
+    """Average, convolve by 1x1 and rectify; the average comes second, since it then meets fewer channels."""
+    mixed = convolve(hidden, *_weights()[name], 1, [0, 0])
+    return functional.avg_pool2d(mixed, 3, 1, 1, count_include_pad=False).relu_()
 
 
 @cache

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from .arrays import converted, flattened, read_array_pickle
-from .convolve import convolve
+from .convolve import rectified
 
 ALEX, VGG = "lpips-alex", "lpips-vgg"
 """Names in the weights registry."""
@@ -112,7 +112,7 @@ def _tower(pictures_N3HW: Tensor, name: TrunkName) -> Tower:
         if index in trunk.pool_before:
             hidden = functional.max_pool2d(hidden, trunk.pool, 2)
         kernel, bias = weights[f"conv{index}.weight"], weights[f"conv{index}.bias"]
-        hidden = convolve(hidden, kernel, bias, stride, [padding] * 2).relu_()
+        hidden = rectified(hidden, kernel, bias, stride, [padding] * 2)
         if index in trunk.taps:
             activations.append(hidden / (torch.linalg.vector_norm(hidden, dim=1, keepdim=True) + 1e-10))
     return activations

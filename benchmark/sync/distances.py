@@ -14,7 +14,7 @@ from typing import Any, Literal
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from scipy.signal import medfilt
+from scipy.ndimage import median_filter
 
 from datapipe.media import FPS, SAMPLE_RATE
 from datapipe.records import Rejected
@@ -161,8 +161,9 @@ def steadied(boxes_T4: NDArray[np.float64]) -> tuple[NDArray[np.float64], ...]:
     """Centre y, centre x and half the longer side of each box, by a median over 13 frames."""
     x0, y0, x1, y1 = boxes_T4.T
     half = np.maximum(x1 - x0, y1 - y0) / 2
-    # scipy's median reads zeros beyond the ends; the published chain does, too
-    y, x, size = (medfilt(each, SMOOTHING) for each in ((y0 + y1) / 2, (x0 + x1) / 2, half))
+    courses = ((y0 + y1) / 2, (x0 + x1) / 2, half)
+    # zeros beyond the ends, as in the published chain
+    y, x, size = (median_filter(each, SMOOTHING, mode="constant", cval=0.0) for each in courses)
     return y, x, np.maximum(size, 1.0)
 
 
