@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
 import errno
+import gc
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sized
 from typing import TypeVar
@@ -31,6 +33,8 @@ PLACE_ERRORS = {
 """What the system says of a place that cannot be written to; its other errors are bugs and shown whole."""
 WRONG_USE_REASONS = {"bad_input", "unknown_language"}
 stderr = Console(stderr=True, highlight=False, soft_wrap=True)
+# else the interpreter walks all of torch's objects once more before it ends, for half a second
+atexit.register(gc.freeze)
 
 
 def say(line: str) -> None:

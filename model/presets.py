@@ -9,8 +9,10 @@ from dataclasses import dataclass, field
 from datapipe.records import Rejected
 
 from .avatarsync.interpolate import InterpolatorConfig
+from .avatarsync.interpolator_objective import InterpolatorLoss
+from .avatarsync.keyframe_objective import KeyframeLoss
 from .avatarsync.keyframes import KeyframeConfig
-from .avatarsync.objectives import InterpolatorLoss, KeyframeLoss, TokenizerLoss
+from .avatarsync.tokenizer_objective import TokenizerLoss
 from .tokenizer import TokenizerConfig
 from .train import TrainConfig
 

@@ -20,7 +20,7 @@ from torch import nn
 from datapipe.console import say, track
 from datapipe.files import write_text
 
-from .avatarsync.objectives import Objective
+from .avatarsync.draws import Objective
 from .checkpoint import DONE, LOG, RESUME, Done, load_resume, save_resume
 
 BAD_STEPS = 5

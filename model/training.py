@@ -18,9 +18,12 @@ from datapipe.phonemes import PHONEMES
 from datapipe.records import from_dict, to_dict
 from datapipe.shards import identity_of
 
+from .avatarsync.draws import Objective
 from .avatarsync.interpolate import Interpolator, InterpolatorConfig
+from .avatarsync.interpolator_objective import interpolator_objective
+from .avatarsync.keyframe_objective import keyframes_objective
 from .avatarsync.keyframes import KeyframeConfig, KeyframeTransformer
-from .avatarsync.objectives import Objective, interpolator_objective, keyframes_objective, tokenizer_objective
+from .avatarsync.tokenizer_objective import tokenizer_objective
 from .avatarsync.vocabulary import Vocabulary
 from .checkpoint import RESUME, WEIGHTS, Done, load_config, load_weights, save_weights
 from .data import TalkingClip, load_clips

@@ -1,4 +1,4 @@
-"""One convolution for all metric networks, on the fast path of the processor."""
+"""Convolution and maximum for all metric networks, on the fast path of the processor."""
 
 from __future__ import annotations
 
@@ -28,3 +28,18 @@ def convolve(
     zeros = [0] * len(padding)
     plain = torch.convolution(hidden, kernel, bias, strides, list(padding), ones, False, zeros, 1)
     return plain.relu_() if rectify else plain
+
+
+def largest(hidden: Tensor, window: Sequence[int], stride: Sequence[int]) -> Tensor:
+    """Maximum over windows, axis after axis: torch's own also writes down where each maximum was."""
+    for axis, (width, step) in enumerate(zip(window, stride, strict=True), start=2):
+        span = hidden.shape[axis] - width + 1
+        places = [_every(hidden.narrow(axis, start, span), axis, step) for start in range(width)]
+        hidden = places[0] if width == 1 else torch.maximum(places[0], places[1])
+        for place in places[2:]:
+            torch.maximum(hidden, place, out=hidden)
+    return hidden
+
+
+def _every(hidden: Tensor, axis: int, step: int) -> Tensor:
+    return hidden[(slice(None),) * axis + (slice(None, None, step),)]

@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from .arrays import converted, flattened, read_array_pickle
-from .convolve import rectified
+from .convolve import largest, rectified
 
 I3D = "i3d-kinetics"
 """Name in the weights registry."""
@@ -51,7 +51,7 @@ def _logits(video_N3THW: Tensor) -> Tensor:
 def _mixed(hidden: Tensor, name: str) -> Tensor:
     second = _unit(hidden, f"{name}/Branch_1/Conv3d_0a_1x1")
     third = _unit(hidden, f"{name}/Branch_2/Conv3d_0a_1x1")
-    fourth = functional.max_pool3d(hidden, 3, 1, 1)
+    fourth = _pooled(hidden, (3, 3, 3), (1, 1, 1))
     branches = (
         _unit(hidden, f"{name}/Branch_0/Conv3d_0a_1x1"),
         _unit(second, f"{name}/Branch_1/Conv3d_0b_3x3"),
@@ -70,7 +70,7 @@ def _unit(hidden: Tensor, name: str, stride: int = 1) -> Tensor:
 
 def _pooled(hidden: Tensor, window: tuple[int, int, int], stride: tuple[int, int, int]) -> Tensor:
     """Maximum with SAME padding; zeros change no maximum of rectified numbers."""
-    return functional.max_pool3d(_same(hidden, window, stride), window, stride)
+    return largest(_same(hidden, window, stride), window, stride)
 
 
 def _same(video: Tensor, window: tuple[int, int, int], stride: tuple[int, int, int]) -> Tensor:

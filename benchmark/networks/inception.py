@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from .arrays import converted
-from .convolve import convolve, rectified
+from .convolve import convolve, largest, rectified
 
 INCEPTION = "fid-inception"
 """Name in the weights registry."""
@@ -46,8 +46,8 @@ def _pool3(pictures: Tensor) -> Tensor:
     towers = [_tower(hidden, f"mixed_8.{name}") for name in ("tower", "tower_1")]
     hidden = torch.cat([*towers, _halved(hidden)], 1)
     hidden = _last_mixed(hidden, "mixed_9", _averaged_unit(hidden, "mixed_9.tower_2_conv"))
-    largest = functional.max_pool2d(hidden, 3, 1, 1)
-    hidden = _last_mixed(hidden, "mixed_10", _units(largest, "mixed_10.tower_2_conv"))
+    greatest = functional.max_pool2d(hidden, 3, 1, 1)
+    hidden = _last_mixed(hidden, "mixed_10", _units(greatest, "mixed_10.tower_2_conv"))
     return hidden.mean((2, 3))
 
 
@@ -83,7 +83,7 @@ def _units(hidden: Tensor, *names: str) -> Tensor:
 
 
 def _halved(hidden: Tensor) -> Tensor:
-    return functional.max_pool2d(hidden, 3, 2)
+    return largest(hidden, (3, 3), (2, 2))
 
 
 def _averaged_unit(hidden: Tensor, name: str) -> Tensor:

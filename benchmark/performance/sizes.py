@@ -23,8 +23,10 @@ class Sizes:
     """Clips of the folder pair (b)."""
     pair_frames: int
     """Frames of each; a multiple of 16, so that FVD sees all of them."""
+    larger_pair_clips: int
+    """Clips of a second pair, measured once; 0 for none."""
     pair_side: int
-    """Width and height of its pictures in pixels."""
+    """Width and height of their pictures in pixels."""
     sync_repeats: int
     """Rounds of the sync stages (c)."""
     sync_frames: int
@@ -50,8 +52,9 @@ FULL = Sizes(
     sqrtm_rows=500,
     sqrtm_dim=2048,
     pair_repeats=2,
-    pair_clips=8,
+    pair_clips=6,
     pair_frames=16,
+    larger_pair_clips=16,
     pair_side=256,
     sync_repeats=2,
     sync_frames=200,
@@ -69,6 +72,7 @@ QUICK = Sizes(
     pair_repeats=1,
     pair_clips=2,
     pair_frames=16,
+    larger_pair_clips=0,
     pair_side=256,
     sync_repeats=1,
     sync_frames=60,

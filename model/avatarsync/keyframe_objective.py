@@ -1,0 +1,160 @@
+"""What a step of the keyframe transformer's training draws, and the loss it gives."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..data import TalkingClip
+from ..layers import to_signed
+from ..tokenizer import Tokenizer
+from .draws import Objective, boxes_at, clip_odds, mouth_psnr, pictures_at, points_at
+from .keyframes import KeyframeTransformer
+from .losses import expected_bits, mouth_places, mouth_weights, token_cross_entropy, weighted_l1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyframeLoss:
+    """Weights of the keyframe transformer's terms."""
+
+    clips: int = 3
+    """Clips a step."""
+    units: int = 8
+    """Keyframes of each clip."""
+    mouth: float = 6.0
+    """Weight of a mouth token against another: the visible thing is learnt last otherwise."""
+    spoil: float = 0.9
+    """Largest share of tokens before a place that are taken from another keyframe of the clip."""
+    pixels_from: float = 0.4
+    """Part of the training after which decoded codes count too (the paper's second phase)."""
+    points: float = 40.0
+    """Weight of the points of lips and chin in that phase."""
+    pixels: float = 2.0
+    """Weight of the pixel term in that phase."""
+    pixel_units: int = 4
+    """Keyframes a step that are decoded for it."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Windows:
+    """Neighbouring keyframes of a few clips: B clips, n units."""
+
+    clips: list[TalkingClip]
+    at_Bn: list[np.ndarray[tuple[int], np.dtype[np.int64]]]
+    """Frame of every keyframe."""
+    given: list[int]
+    """Frame of the reference."""
+    phonemes_Bn: Tensor
+    ids_BnK: Tensor
+    reference_BK: Tensor
+
+    def flat(self) -> tuple[list[TalkingClip], list[int]]:
+        """Clip and frame of every unit, in order."""
+        pairs = [(clip, int(frame)) for clip, at in zip(self.clips, self.at_Bn, strict=True) for frame in at]
+        return [clip for clip, _ in pairs], [frame for _, frame in pairs]
+
+
+def keyframes_objective(
+    model: KeyframeTransformer, tokenizer: Tokenizer, clips: Sequence[TalkingClip], config: KeyframeLoss
+) -> Objective:
+    """Write windows of a clip's keyframes; later, look at where lips come to lie and at pictures too."""
+    tokenizer.eval().requires_grad_(False)
+    encoded = [encode_clip(tokenizer, clip) for clip in clips]
+    odds = clip_odds([len(clip.phonemes) for clip in clips])
+    groups, size, side = model.config.groups, tokenizer.config.size, tokenizer.config.side
+
+    def step(rng: np.random.Generator, done: float) -> dict[str, Tensor]:
+        drawn = _draw_windows(clips, encoded, odds, config, rng, model)
+        logits = model(
+            drawn.phonemes_Bn, drawn.reference_BK, drawn.ids_BnK, spoil(drawn.ids_BnK, config.spoil)
+        )
+        boxes = boxes_at(*drawn.flat())
+        weights = mouth_places(boxes, size, side, config.mouth).view(drawn.ids_BnK.shape)
+        losses = token_cross_entropy(logits, drawn.ids_BnK, groups)
+        terms = {
+            "loss": (losses * weights).sum() / weights.sum(),
+            "tokens": losses.detach().mean(),
+            "mouth_tokens": losses.detach()[weights > 1].mean(),
+        }
+        if done >= config.pixels_from:
+            code = tokenizer.fold(expected_bits(logits, groups).flatten(0, 1))
+            terms |= _seen_terms(tokenizer, code, drawn, config, rng)
+            terms["loss"] = terms["loss"] + config.points * terms["points"] + config.pixels * terms["pixels"]
+        return terms
+
+    return step
+
+
+def spoil(ids_BnK: Tensor, most: float) -> Tensor:
+    """Replace up to a share of each frame's tokens by those of another frame: right person, wrong mouth."""
+    others = ids_BnK.roll(1 + int(torch.randint(ids_BnK.shape[1], ())), dims=1)
+    share = most * torch.rand(*ids_BnK.shape[:2], 1)
+    return torch.where(torch.rand(ids_BnK.shape) < share, others, ids_BnK)
+
+
+def _draw_windows(
+    clips: Sequence[TalkingClip],
+    encoded: Sequence[Tensor],
+    odds: np.ndarray[tuple[int], np.dtype[np.float64]],
+    config: KeyframeLoss,
+    rng: np.random.Generator,
+    model: KeyframeTransformer,
+) -> _Windows:
+    picks = rng.choice(len(clips), config.clips, p=odds)
+    drawn = [clips[i] for i in picks]
+    windows = [_window(len(clip.phonemes), config.units, rng) for clip in drawn]
+    # the clip's first frame, or one of its keyframes: any picture of the person may be the reference
+    given = [0 if rng.random() < 0.5 else int(rng.integers(len(clip.phonemes) + 1)) for clip in drawn]
+    symbols = [[clip.phonemes[i] for i in window] for clip, window in zip(drawn, windows, strict=True)]
+    return _Windows(
+        clips=drawn,
+        at_Bn=[clip.keyframes_n[window] for clip, window in zip(drawn, windows, strict=True)],
+        given=[0 if g == 0 else int(clip.keyframes_n[g - 1]) for g, clip in zip(given, drawn, strict=True)],
+        phonemes_Bn=torch.tensor([model.vocabulary.phoneme_ids(each) for each in symbols]),
+        ids_BnK=torch.stack([encoded[i][1:][window] for i, window in zip(picks, windows, strict=True)]),
+        reference_BK=torch.stack([encoded[i][g] for i, g in zip(picks, given, strict=True)]),
+    )
+
+
+def _seen_terms(
+    tokenizer: Tokenizer, code: Tensor, drawn: _Windows, config: KeyframeLoss, rng: np.random.Generator
+) -> dict[str, Tensor]:
+    """What the written codes look like: points of all units, pixels of a few."""
+    owners, frames = drawn.flat()
+    points = (tokenizer.points(code) - points_at(owners, frames)).abs().mean()
+    pick = rng.choice(len(frames), min(config.pixel_units, len(frames)), replace=False)
+    some, at = [owners[i] for i in pick], [frames[i] for i in pick]
+    given = [drawn.given[i // len(drawn.at_Bn[0])] for i in pick]
+    made, real, boxes = (
+        tokenizer.decode(code[pick], pictures_at(some, given)),
+        pictures_at(some, at),
+        boxes_at(some, at),
+    )
+    weights = mouth_weights(boxes, real.shape[-1], config.mouth)
+    return {
+        "points": points,
+        "pixels": weighted_l1(made, real, weights),
+        "mouth_psnr": mouth_psnr(made.detach(), real, boxes),
+    }
+
+
+@torch.no_grad()
+def encode_clip(tokenizer: Tokenizer, clip: TalkingClip) -> Tensor:
+    """Tokens of the clip's first frame, then of all its keyframes; (1 + n, K)."""
+    frames = clip.frames_THW3[np.concatenate(([0], clip.keyframes_n))]
+    return torch.cat(
+        [
+            tokenizer.encode(to_signed(torch.from_numpy(part)))
+            for part in np.array_split(frames, max(1, len(frames) // 32))
+        ]
+    )
+
+
+def _window(count: int, units: int, rng: np.random.Generator) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+    """Neighbouring units; a clip with fewer repeats its last ones."""
+    start = int(rng.integers(max(1, count - units + 1)))
+    return np.minimum(start + np.arange(units), count - 1)
