@@ -22,8 +22,9 @@ from benchmark.metrics import fid
 from benchmark.metrics import lpips as lpips_metric
 from benchmark.metrics.psnr import psnr_frames
 from benchmark.metrics.ssim import luma, ssim_image
-from benchmark.networks import arrays, convolve, inception, lpips
+from benchmark.networks import inception
 from benchmark.selftest.vectors import pattern
+from datapipe.networks import arrays, convolve, lpips
 from datapipe.records import Rejected
 from datapipe.weights import resolve
 

@@ -99,8 +99,8 @@ def test_padding_is_tensorflows() -> None:
 @pytest.mark.slow
 @pytest.mark.assets
 def test_the_plain_i3d_and_ours_are_one_network() -> None:
-    from benchmark.networks.arrays import read_array_pickle
     from benchmark.networks.i3d import i3d_logits
+    from datapipe.networks.arrays import read_array_pickle
 
     network = PlainI3D()
     missing = network.load_state_dict(from_flax(read_array_pickle(resolve("i3d-kinetics"))), strict=False)

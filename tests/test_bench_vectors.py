@@ -6,11 +6,12 @@ from pathlib import Path
 import pytest
 
 from benchmark.machine import use_one_thread
-from benchmark.networks import arrays, i3d, inception, lpips
+from benchmark.networks import i3d, inception
 from benchmark.selftest import selftest
 from benchmark.selftest.commands import SelftestCommand
 from benchmark.selftest.selftest import Outcome, as_record, conformant, run_vectors
 from benchmark.selftest.vectors import Vector
+from datapipe.networks import arrays, lpips
 from datapipe.records import Rejected
 
 ALL = ("fid", "fid_clean", "fvd_debiased", "fvd_styleganv", "lpips_alex", "lpips_vgg", "psnr", "ssim")

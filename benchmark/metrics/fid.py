@@ -16,11 +16,12 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch.nn import functional
 
+from datapipe.networks.lpips import signed
+
 from ..extract import Extractor, kept_rows
 from ..footage import Footage
 from ..intervals import frechet_of_clips
 from ..networks.inception import BATCH, DIM, INCEPTION, SIDE, inception_features
-from ..networks.lpips import signed
 from ..records import protocol
 from ..states import FeatureSets
 from .metric import Metric, Pair

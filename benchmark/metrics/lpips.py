@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from datapipe.networks import lpips as network
+from datapipe.networks.lpips import Tower, TrunkName
 from datapipe.records import Rejected
 
 from ..footage import Footage
-from ..networks import lpips as network
-from ..networks.lpips import Tower, TrunkName
 from ..records import protocol
 from .metric import Metric, Pair, mean_over_cases, per_case
 

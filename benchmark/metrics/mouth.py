@@ -7,11 +7,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datapipe import faces
+from datapipe.networks.lpips import ALEX
 from datapipe.records import Rejected
 
 from ..face_features import DETECTOR, LANDMARKS, MOST_MISSING, landmark_rows, landmarks
 from ..footage import Footage
-from ..networks.lpips import ALEX
 from ..records import Protocol, protocol
 from . import lpips
 from .metric import Metric, Pair, mean_over_cases, per_case

@@ -1,1 +1,1 @@
-"""The metric networks, on the field's published weights: Inception for FID, trunks for LPIPS, I3D for FVD."""
+"""The metric networks, on the published weights: Inception for FID, I3D for FVD. LPIPS is in datapipe."""

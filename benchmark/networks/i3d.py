@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from .arrays import converted, flattened, read_array_pickle
-from .convolve import largest, rectified
+from datapipe.networks.arrays import converted, flattened, read_array_pickle
+from datapipe.networks.convolve import largest, rectified
 
 I3D = "i3d-kinetics"
 """Name in the weights registry."""

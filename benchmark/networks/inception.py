@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from .arrays import converted
-from .convolve import convolve, largest, rectified
+from datapipe.networks.arrays import converted
+from datapipe.networks.convolve import convolve, largest, rectified
 
 INCEPTION = "fid-inception"
 """Name in the weights registry."""

@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
+from datapipe.networks.lpips import TrunkName, lpips_distances, lpips_spatial_mean, lpips_tower
 from datapipe.weights import resolve
 
 from .. import frechet
@@ -18,7 +19,6 @@ from ..metrics import fid, fvd
 from ..metrics.psnr import psnr_frames
 from ..metrics.ssim import ssim_image
 from ..networks.i3d import NUM_FRAMES, SIDE, i3d_logits
-from ..networks.lpips import TrunkName, lpips_distances, lpips_spatial_mean, lpips_tower
 from ..states import Moments
 from .vectors import Vector, pattern, two_draws
 

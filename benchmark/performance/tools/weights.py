@@ -10,9 +10,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from datapipe.networks.arrays import read_array_pickle
 from datapipe.weights import resolve
 
-from ...networks.arrays import read_array_pickle
 from ..plain_i3d import from_flax
 from .torchvision_beside import ready_torchvision
 

@@ -11,12 +11,13 @@ from typing import Any, cast
 
 import numpy as np
 import safetensors.torch
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from datapipe.files import publish
-from datapipe.records import Rejected
-from datapipe.weights import lookup, resolve
+from ..files import publish
+from ..records import Rejected
+from ..weights import lookup, resolve
 
 ARRAY_PARTS = {("numpy", "ndarray"), ("numpy", "dtype"), ("numpy.core.multiarray", "_reconstruct")}
 
@@ -38,7 +39,8 @@ def _converted(name: str, to_torch: Callable[[Path], dict[str, Tensor]]) -> dict
     if not target.exists():
         with publish(target) as temporary:
             safetensors.torch.save_file(to_torch(source), temporary)
-    return safetensors.torch.load_file(target)
+    with torch.inference_mode(False):  # whoever comes first may only look; a later one takes gradients
+        return safetensors.torch.load_file(target)
 
 
 def flattened(tree: dict[str, Any], above: str = "") -> dict[str, NDArray[Any]]:

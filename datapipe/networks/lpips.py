@@ -21,6 +21,7 @@ ALEX, VGG = "lpips-alex", "lpips-vgg"
 SHIFT, SCALE = (-0.030, -0.088, -0.188), (0.458, 0.448, 0.450)
 """LPIPS' scaling layer, for RGB in [-1, 1] (Zhang et al. 2018, lpips v0.1)."""
 
+CPU = torch.device("cpu")
 TrunkName = Literal["alex", "vgg"]
 Tower = list[Tensor]
 
@@ -94,6 +95,18 @@ def lpips_distances(first: Tower, second: Tower, trunk: TrunkName = "alex") -> N
         return torch.stack(layers).double().sum(0).numpy()
 
 
+def lpips_loss(made_B3HW: Tensor, real_B3HW: Tensor, trunk: TrunkName = "alex") -> Tensor:
+    """LPIPS v0.1 per picture (B,) for inputs in [-1, 1], as `lpips_distances`, with its gradient to `made`.
+
+    In full precision whatever the caller's autocast says: squared differences of unit vectors are small.
+    """
+    with torch.autocast(made_B3HW.device.type, enabled=False):
+        with torch.no_grad():
+            real = _tower(real_B3HW.float(), trunk)
+        layers = _differences(_tower(made_B3HW.float(), trunk), real, trunk)
+        return torch.stack([layer.mean((1, 2, 3)) for layer in layers]).sum(0)
+
+
 def lpips_spatial_mean(first_NCHW: Tensor, second_NCHW: Tensor) -> float:
     """The mean of `lpips.LPIPS(spatial=True)` for inputs in [-1, 1]: only for published vectors."""
     side = (first_NCHW.shape[2], first_NCHW.shape[3])
@@ -104,8 +117,8 @@ def lpips_spatial_mean(first_NCHW: Tensor, second_NCHW: Tensor) -> float:
 
 
 def _tower(pictures_N3HW: Tensor, name: TrunkName) -> Tower:
-    trunk, weights = TRUNKS[name], _weights(name)
-    shift, scale = (torch.tensor(each).view(1, 3, 1, 1) for each in (SHIFT, SCALE))
+    trunk, weights = TRUNKS[name], _weights(name, pictures_N3HW.device)
+    shift, scale = (pictures_N3HW.new_tensor(each).view(1, 3, 1, 1) for each in (SHIFT, SCALE))
     hidden = ((pictures_N3HW - shift) / scale).contiguous(memory_format=torch.channels_last)
     activations = []
     for index, (stride, padding) in enumerate(trunk.convolutions):
@@ -120,7 +133,8 @@ def _tower(pictures_N3HW: Tensor, name: TrunkName) -> Tower:
 
 def _differences(first: Tower, second: Tower, name: TrunkName) -> list[Tensor]:
     """Weighted squared differences of each layer, (N, 1, h, w)."""
-    heads = [_weights(name)[f"lin{index}.weight"] for index in range(len(first))]
+    weights = _weights(name, first[0].device)
+    heads = [weights[f"lin{index}.weight"] for index in range(len(first))]
     return [
         ((a - b).square_() * head).sum(1, keepdim=True)
         for a, b, head in zip(first, second, heads, strict=True)
@@ -128,13 +142,14 @@ def _differences(first: Tower, second: Tower, name: TrunkName) -> list[Tensor]:
 
 
 @cache
-def _weights(name: TrunkName) -> dict[str, Tensor]:
+def _weights(name: TrunkName, device: torch.device = CPU) -> dict[str, Tensor]:
     tensors = converted(TRUNKS[name].weights, partial(_torch_layout, trunk=TRUNKS[name]))
     layout = torch.channels_last
-    return {
-        each: tensor.contiguous(memory_format=layout) if tensor.dim() == 4 else tensor
-        for each, tensor in tensors.items()
-    }
+    with torch.inference_mode(False):
+        return {
+            each: (tensor.contiguous(memory_format=layout) if tensor.dim() == 4 else tensor).to(device)
+            for each, tensor in tensors.items()
+        }
 
 
 def _torch_layout(pickled: Path, trunk: Trunk) -> dict[str, Tensor]:

@@ -18,16 +18,22 @@ def convolve(
 ) -> Tensor:
     """Convolution in two or three dimensions.
 
-    torch leaves small inputs to a slow path of its own; oneDNN, where torch has it, is faster for all.
+    torch leaves small inputs to a slow path of its own; oneDNN, where torch has it, is faster for all. It
+    knows no gradient: an input that asks for one takes torch's own path.
     """
     strides, ones = [stride] * len(padding), [1] * len(padding)
-    if torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
+    if _fast(hidden):
         then = "relu" if rectify else "none"
         fused = torch.ops.mkldnn._convolution_pointwise
         return fused(hidden, kernel, bias, list(padding), strides, ones, 1, then, [], "")  # type: ignore[no-any-return]
     zeros = [0] * len(padding)
     plain = torch.convolution(hidden, kernel, bias, strides, list(padding), ones, False, zeros, 1)
     return plain.relu_() if rectify else plain
+
+
+def _fast(hidden: Tensor) -> bool:
+    onednn: bool = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+    return onednn and hidden.device.type == "cpu" and not hidden.requires_grad
 
 
 def largest(hidden: Tensor, window: Sequence[int], stride: Sequence[int]) -> Tensor:
