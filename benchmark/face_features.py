@@ -36,7 +36,7 @@ def detections(footage: Footage, every: int = DETECT_EVERY) -> NDArray[np.float3
     It is the largest face at first, then the one that overlaps the last most.
     """
     settings = f"every {every}, followed, {lookup(DETECTOR).sha256}"
-    return footage.array("faces", settings, lambda: _detections(footage.frames[::every]))
+    return footage.array("faces", settings, lambda: followed_faces(footage.frames[::every]))
 
 
 def boxes(footage: Footage) -> NDArray[np.float32]:
@@ -95,7 +95,8 @@ def followed(found: Sequence[faces.Face], last: Box | None) -> faces.Face | None
     return max(found, key=rank, default=None)
 
 
-def _detections(frames_NHW3: NDArray[np.uint8]) -> Array:
+def followed_faces(frames_NHW3: NDArray[np.uint8]) -> Array:
+    """One face of every frame, as `detections` says."""
     rows = np.full((len(frames_NHW3), 15), np.nan, np.float32)
     last: Box | None = None
     for row, frame in zip(rows, frames_NHW3, strict=True):

@@ -20,7 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datapipe.files import hash_once, publish
-from datapipe.media import FPS, SAMPLE_RATE, probe, read_audio, read_frames
+from datapipe.film import read_film
+from datapipe.media import FPS, SAMPLE_RATE, probe, read_audio
 
 Array = NDArray[Any]
 ResultT = TypeVar("ResultT")
@@ -93,6 +94,8 @@ class Footage:
     """Activations that the next system is compared with; too large for the disk."""
     named: str = ""
     """The name of pictures that were let go."""
+    num_held: int = 0
+    """Frames at its end that the file lacks; its last picture stands for them."""
 
     @property
     def picture(self) -> str:
@@ -131,14 +134,15 @@ def key_of(*parts: str) -> str:
 
 
 def open_footage(path: Path, store: Store) -> Footage:
-    """Decode a video and its sound once; raises what `datapipe.media.read_frames` raises."""
-    frames = store.timed("decode", lambda: read_frames(path))
+    """Decode a video and its sound once; raises what `datapipe.film.read_film` raises."""
+    film = store.timed("decode", lambda: read_film(path))
+    frames = film.frames_THW3
     source = hash_once(path)
     audio = None
     if probe(path).audio_codec is not None:
         samples = store.timed("decode", lambda: read_audio(path, 0.0, len(frames) / FPS))
         audio = fitted(samples, len(frames))
-    return Footage(source, frames, store, audio, sound=f"{source}:{len(frames)}")
+    return Footage(source, frames, store, audio, sound=f"{source}:{len(frames)}", num_held=film.num_held)
 
 
 def fitted(audio: NDArray[np.float32], num_frames: int) -> NDArray[np.float32]:

@@ -125,8 +125,8 @@ def _measure_row(
         if isinstance(pair, Rejected):
             raise pair
         for extractor in metric.needs:
-            batches.ask(pair.generated, extractor)
-            batches.ask(pair.truth, extractor)
+            for footage in (pair.generated,) if metric.of == "sound" else (pair.generated, pair.truth):
+                batches.ask(footage, extractor)
     except Rejected as rejected:
         result.states[row, metric.name] = metric.kind.failed(result.key, rejected.message)
         return
@@ -172,13 +172,19 @@ def _video(case: Case, truth: Footage, system: System, job: Job) -> tuple[Footag
         why = f": {system.failures[case.key]}" if case.key in system.failures else ""
         raise Rejected("missing_file", f"{case.key}: {system.name} has no video for it{why}")
     generated = open_footage(path, truth.store)
-    notes = check_rate(case.key, path, job.config.alignment)
+    notes = (*check_rate(case.key, path, job.config.alignment), *_held(generated))
     if generated.audio is None and truth.audio is not None:
         return replace(generated, audio=truth.audio, sound=truth.sound), (
             *notes,
             "silent file: sound of the truth",
         )
     return generated, notes
+
+
+def _held(generated: Footage) -> tuple[str, ...]:
+    if not generated.num_held:
+        return ()
+    return (f"its last picture stands for {generated.num_held} more: the file ends before its own length",)
 
 
 def _pair(case: Case, truth: Footage, generated: Footage, system: System | None) -> Pair:

@@ -45,6 +45,8 @@ class Film:
 
     frames_THW3: NDArray[np.uint8]
     look: Look
+    num_held: int
+    """Frames at the end for which the last picture stands, since the file has none of its own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -140,9 +142,13 @@ class _Roll:
         if end < stop - MISSING_TOLERANCE:
             raise self._truncated(f"ends at {end:.2f} s but should reach {stop:.2f} s")
         num_frames = min(span.num_frames, _num_frames(span.name, span.start, stop, span.fps))
+        self._fill(num_frames, end)
+        num_shown = max(1, self._filled)
         self._fill(num_frames, float("inf"))
         assert self._frames is not None
-        return Film(frames_THW3=self._frames[:num_frames], look=self._look)
+        return Film(
+            frames_THW3=self._frames[:num_frames], look=self._look, num_held=max(0, num_frames - num_shown)
+        )
 
     def _show(self, shot: _Shot) -> None:
         if self._frames is None:

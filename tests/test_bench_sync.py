@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.signal import medfilt
 
+from benchmark.extract import Batches
 from benchmark.footage import Footage, Store, fitted
+from benchmark.measure import CaseResult, _measure_row
 from benchmark.metrics import Pair
 from benchmark.metrics.sync import metrics
 from benchmark.sync import chain as sync_chain
@@ -274,6 +276,15 @@ def test_a_metric_reads_the_definition_off_its_rows(judge, a_face):
     expected = sync.score(lips, judge.sound(np.array(sync.sound_windows(audio, 35))), "zeros")
     wanted = [expected.confidence, expected.distance, expected.confidence_as_played, expected.offset]
     assert_allclose(values, wanted, rtol=1e-4, atol=1e-5)
+
+
+def test_the_truth_needs_no_sound_for_a_systems_score(judge, a_face):
+    audio = np.random.default_rng(1).normal(0, 0.1, 40 * 640).astype(np.float32)
+    pair = Pair(key="k", truth=footage(40, None), generated=footage(40, audio, seed=1))
+    result, batches = CaseResult("k", ""), Batches()
+    (later,) = _measure_row(result, "ours", metrics(judge)[0], {"video": pair}, batches)
+    batches.finish()
+    assert not result.states and "k" in later.metric.measure(later.pair).by_case
 
 
 def test_protocols_have_names_and_hashes_of_their_own(judge):

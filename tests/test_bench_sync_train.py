@@ -234,7 +234,7 @@ def exported(video):
     """A case as `data export` wrote it: video with sound, wav and record."""
     frames, audio = read_frames(video), read_audio(video.with_suffix(".wav"))
     count = min(len(frames), len(audio) // 640) - 5
-    boxes = sync_data.whole_track(sync_data.face_boxes(frames[::10]), 10, len(frames))
+    boxes = sync_data.whole_track(sync_data.followed_faces(frames[::10])[:, :4], 10, len(frames))
     meta = from_json(video.with_suffix(".json").read_text(), Sample)
     assert meta.split == "test"
     return SyncClip(

@@ -13,6 +13,7 @@ import pytest
 from test_media import numbered, numbers
 
 from datapipe.film import MISSING_TOLERANCE, read_film
+from datapipe.media import write_video
 from datapipe.records import Rejected
 
 
@@ -64,6 +65,16 @@ def test_a_film_may_end_before_its_sound_does() -> None:
         with pytest.raises(Rejected) as caught:
             read_film(data, 3.0, 4.0)
         assert caught.value.reason == "too_short" and "3.00 s" in caught.value.message
+
+
+def test_pictures_that_the_end_lacks_are_counted(tmp_path: Path) -> None:
+    write_video(tmp_path / "clip.mp4", np.stack(list(numbered(50))), keyframes_only=True)
+    whole = (tmp_path / "clip.mp4").read_bytes()
+    ends = [place + size for place, size in packets_of(whole, tmp_path)]
+    assert read_film(whole).num_held == 0
+    cut = read_film(whole[: ends[44]])
+    assert (len(cut.frames_THW3), cut.num_held) == (50, 5)
+    assert numbers(cut.frames_THW3[45:]) == [numbers(cut.frames_THW3[44:45])[0]] * 5
 
 
 def packets_of(data: bytes, tmp_path: Path) -> Iterator[tuple[int, int]]:

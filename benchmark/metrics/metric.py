@@ -65,7 +65,8 @@ class Metric:
     symmetric: bool = False
     """Whether generated and true video may change places."""
     needs: tuple[Extractor, ...] = ()
-    """Rows of both videos that `measure` works on, and on nothing else; extracted in shared batches."""
+    """Rows that `measure` works on, and on nothing else, extracted in shared batches: of both videos, or only
+    of the generated one when the metric is about sound."""
     kind: type[Values] | type[FeatureSets] = Values
     measure: Callable[[Pair], State]
     """State of one case. Raises `Rejected` when the case cannot be measured: a failure, never 0."""

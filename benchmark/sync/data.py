@@ -12,14 +12,13 @@ from threading import Lock
 import numpy as np
 from numpy.typing import NDArray
 
-from datapipe import faces
 from datapipe.console import say, track
 from datapipe.machine import usable_cores
 from datapipe.media import read_audio, read_frames
 from datapipe.records import Rejected
 from datapipe.shards import StoredSample, read_metas, read_samples
 
-from ..face_features import DETECT_EVERY
+from ..face_features import DETECT_EVERY, followed_faces
 from .distances import (
     MIN_WINDOWS,
     SAMPLES_PER_FRAME,
@@ -119,22 +118,12 @@ def to_sync_clip(stored: StoredSample, crops: Crops) -> SyncClip:
         key=f"{stored.meta.source}/{stored.meta.key}",
         language=stored.meta.language,
         video=stored.video,
-        boxes_T4=whole_track(face_boxes(frames[::DETECT_EVERY]), DETECT_EVERY, len(frames)),
+        boxes_T4=whole_track(followed_faces(frames[::DETECT_EVERY])[:, :4], DETECT_EVERY, len(frames)),
         audio=audio,
         cepstra_WFT=sound_windows(audio, count),
     )
     crops.cut(clip, frames)
     return clip
-
-
-def face_boxes(frames_NHW3: Pictures) -> NDArray[np.float64]:
-    """Box (N, 4) of the best face of each frame, NaN where there is none."""
-    rows = np.full((len(frames_NHW3), 4), np.nan)
-    for row, frame in zip(rows, frames_NHW3, strict=True):
-        found = faces.detect(frame)
-        if found:
-            row[:] = found[0].box
-    return rows
 
 
 def delayed(audio: NDArray[np.float32], num_frames: int) -> NDArray[np.float32]:
