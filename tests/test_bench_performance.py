@@ -14,8 +14,8 @@ import scipy.linalg
 import torch
 
 from benchmark.frechet import frechet_distance
-from benchmark.performance import __main__ as command
 from benchmark.performance import children, growth, one_pass
+from benchmark.performance.__main__ import SUITE
 from benchmark.performance.children import TOOLS, run_module, run_tool, tools_beside
 from benchmark.performance.corpus import clip, folder_pair
 from benchmark.performance.frechet import by_grams, by_sqrtm, feature_sets, measure_frechet, relative
@@ -26,6 +26,7 @@ from benchmark.performance.tools import fvd
 from datapipe.media import probe, read_audio, read_frames
 from datapipe.performance.figures import Figure, Measurement, Performance, read_performance, write_performance
 from datapipe.performance.render import render
+from datapipe.performance.suite import run_suite
 from datapipe.records import Rejected
 from datapipe.weights import resolve
 
@@ -146,32 +147,32 @@ def test_a_measurement_that_fails_leaves_the_others(tmp_path: Path, monkeypatch:
     def fails(*_: object) -> Measurement:
         raise Rejected("step_failed", "no tools here")
 
-    monkeypatch.setitem(command.MEASUREMENTS, "a", fails)
-    monkeypatch.setitem(command.MEASUREMENTS, "b", lambda *_: measurement("b", limit=1.0))
-    assert command.main(["--out", str(tmp_path), "--only", "a,b", "--quick"]) == 1
-    kept = read_performance(tmp_path, command.FILE)
+    monkeypatch.setitem(SUITE.measurements, "a", fails)
+    monkeypatch.setitem(SUITE.measurements, "b", lambda *_: measurement("b", limit=1.0))
+    assert run_suite(SUITE, ["--out", str(tmp_path), "--only", "a,b", "--quick"]) == 1
+    kept = read_performance(tmp_path, SUITE.file)
     assert [each.name for each in kept.measurements] == ["b"] and kept.quick
-    page = (tmp_path / command.PAGE).read_text(encoding="utf-8")
-    assert page == render(kept, command.HEAD) and "make bench-benchmark" in page and "**missed**" in page
-    assert command.main(["--out", str(tmp_path), "--only", "b", "--quick"]) == 0, "a trial misses no bar"
+    page = (tmp_path / SUITE.page).read_text(encoding="utf-8")
+    assert page == render(kept, SUITE.head) and "make bench-benchmark" in page and "**missed**" in page
+    assert run_suite(SUITE, ["--out", str(tmp_path), "--only", "b", "--quick"]) == 0, "a trial misses no bar"
 
 
 def test_the_command_refuses_unknown_letters_and_an_empty_folder(tmp_path: Path) -> None:
-    assert command.main(["--out", str(tmp_path), "--only", "z"]) == 2
-    assert command.main(["--out", str(tmp_path), "--render"]) == 2
+    assert run_suite(SUITE, ["--out", str(tmp_path), "--only", "z"]) == 2
+    assert run_suite(SUITE, ["--out", str(tmp_path), "--render"]) == 2
     write_performance(
-        tmp_path, Performance(machine={}, quick=False, measurements=(measurement(limit=1.0),)), command.FILE
+        tmp_path, Performance(machine={}, quick=False, measurements=(measurement(limit=1.0),)), SUITE.file
     )
-    assert command.main(["--out", str(tmp_path), "--render"]) == 1, "a missed bar must fail the command"
+    assert run_suite(SUITE, ["--out", str(tmp_path), "--render"]) == 1, "a missed bar must fail the command"
 
 
 def test_the_committed_page_is_drawn_from_the_committed_figures() -> None:
     folder = ROOT / "reports/performance"
-    if not (folder / command.FILE).exists():
+    if not (folder / SUITE.file).exists():
         pytest.skip("not measured yet")
-    measured = read_performance(folder, command.FILE)
+    measured = read_performance(folder, SUITE.file)
     assert not measured.quick
-    assert (folder / command.PAGE).read_text(encoding="utf-8") == render(measured, command.HEAD)
+    assert (folder / SUITE.page).read_text(encoding="utf-8") == render(measured, SUITE.head)
 
 
 @pytest.mark.slow
@@ -196,6 +197,6 @@ def test_memory_and_time_over_clips_run_in_small(tmp_path: Path) -> None:
 @needs_tools
 @pytest.mark.parametrize("letter", ["b", "c"])
 def test_the_tools_agree_with_ours_in_small(letter: str, tmp_path: Path) -> None:
-    measured = command.MEASUREMENTS[letter](QUICK, tmp_path)  # raises when values differ
+    measured = SUITE.measurements[letter](QUICK, tmp_path)  # raises when values differ
     assert len([each for each in measured.figures if each.limit]) == 1
     assert json.dumps([line.values for line in measured.tables[0].lines]) and sys.prefix in str(TOOLS)

@@ -12,7 +12,7 @@ import pytest
 
 from datapipe import flow
 from datapipe.media import probe, read_audio, read_frames
-from datapipe.performance import __main__ as command
+from datapipe.performance.__main__ import SUITE
 from datapipe.performance.backends import STAGES
 from datapipe.performance.catalogue import measure_catalogue
 from datapipe.performance.chain import measure_chain
@@ -28,10 +28,10 @@ from datapipe.performance.figures import (
     write_performance,
 )
 from datapipe.performance.footage import _there_and_back, enlarged_video, likeness
-from datapipe.performance.render import FILE as PAGE
 from datapipe.performance.render import render
 from datapipe.performance.repeat import QUICK, interleaved, ratios
 from datapipe.performance.straight import SAME, measure_straight
+from datapipe.performance.suite import run_suite
 from datapipe.sources import SourceConfig, find_clips
 
 ROOT = Path(__file__).parent.parent
@@ -66,17 +66,17 @@ def test_ways_take_turns_and_the_first_round_does_not_count() -> None:
 
 
 def test_the_page_says_what_held_what_was_missed_and_what_was_not_measured() -> None:
-    page = render(performance(figure(1.0, 2.0, 3.0, limit=1.5), figure(1.0, limit=1.5)))
+    page = render(performance(figure(1.0, 2.0, 3.0, limit=1.5), figure(1.0, limit=1.5)), SUITE.head)
     assert "| a | ratio | 2 | 2.00 [1.00, 3.00] x | at most 1.50 x | **missed** |" in page
     assert "| a | ratio | 2 | 1.00 x | at most 1.50 x | holds |" in page
     assert "| one | - |" in page and "| cores | 2 |" in page and "quick trial" not in page
-    assert "quick trial" in render(performance(figure(1.0), quick=True))
+    assert "quick trial" in render(performance(figure(1.0), quick=True), SUITE.head)
 
 
 def test_measurements_of_one_machine_are_kept_together(tmp_path: Path) -> None:
     first, second = performance(figure(1.0), name="b"), performance(figure(2.0), name="a")
-    write_performance(tmp_path, joined(None, first))
-    both = joined(read_performance(tmp_path), second)
+    write_performance(tmp_path, joined(None, first), SUITE.file)
+    both = joined(read_performance(tmp_path, SUITE.file), second)
     assert [each.name for each in both.measurements] == ["a", "b"]
     assert joined(both, performance(figure(5.0), name="a")).measurements[0].figures[0].median == 5.0
     assert joined(first, replace(second, machine={"cores": "4"})).measurements == second.measurements
@@ -84,17 +84,21 @@ def test_measurements_of_one_machine_are_kept_together(tmp_path: Path) -> None:
 
 
 def test_the_command_draws_again_without_measuring_and_refuses_unknown_letters(tmp_path: Path) -> None:
-    write_performance(tmp_path, performance(figure(9.0, limit=1.0)))
-    assert command.main(["--out", str(tmp_path), "--render"]) == 1, "a missed bar must fail the command"
-    assert (tmp_path / PAGE).read_text(encoding="utf-8") == render(read_performance(tmp_path))
-    assert command.main(["--out", str(tmp_path), "--only", "a,x"]) == 2
-    assert command.main(["--out", str(tmp_path / "none"), "--render"]) == 2
+    write_performance(tmp_path, performance(figure(9.0, limit=1.0)), SUITE.file)
+    assert run_suite(SUITE, ["--out", str(tmp_path), "--render"]) == 1, "a missed bar must fail the command"
+    assert (tmp_path / SUITE.page).read_text(encoding="utf-8") == render(
+        read_performance(tmp_path, SUITE.file), SUITE.head
+    )
+    assert run_suite(SUITE, ["--out", str(tmp_path), "--only", "a,x"]) == 2
+    assert run_suite(SUITE, ["--out", str(tmp_path / "none"), "--render"]) == 2
 
 
 def test_the_committed_page_is_drawn_from_the_committed_figures() -> None:
     folder = ROOT / "reports/performance"
-    measured = read_performance(folder)
-    assert not measured.quick and (folder / PAGE).read_text(encoding="utf-8") == render(measured)
+    measured = read_performance(folder, SUITE.file)
+    assert not measured.quick and (folder / SUITE.page).read_text(encoding="utf-8") == render(
+        measured, SUITE.head
+    )
 
 
 def test_ids_have_the_traps_of_the_corpus(tmp_path: Path) -> None:
@@ -122,7 +126,7 @@ def test_the_catalogue_is_built_and_found_finished(tmp_path: Path) -> None:
     assert measured.figures[-1].values == (40.0,)
     parts = {line.label: line.values[0] for line in measured.tables[0].lines}
     assert all(value is not None and value > 0 for value in parts.values()), parts
-    assert render(performance(*measured.figures)).count("\n") > 10
+    assert render(performance(*measured.figures), SUITE.head).count("\n") > 10
 
 
 def test_the_stages_of_the_table_are_those_of_the_flow() -> None:

@@ -10,7 +10,6 @@ from typing import Literal
 from ..files import write_text
 from ..records import Rejected, Seconds, from_json, to_json
 
-FILE = "datapipe.json"
 Sense = Literal["at most", "at least"]
 
 
@@ -88,7 +87,7 @@ class Performance:
     measurements: tuple[Measurement, ...] = field(default=())
 
 
-def read_performance(folder: Path, file: str = FILE) -> Performance:
+def read_performance(folder: Path, file: str) -> Performance:
     """Read what was measured; `Rejected("bad_input")` when nothing was."""
     path = folder / file
     if not path.exists():
@@ -96,7 +95,7 @@ def read_performance(folder: Path, file: str = FILE) -> Performance:
     return from_json(path.read_text(encoding="utf-8"), Performance)
 
 
-def write_performance(folder: Path, performance: Performance, file: str = FILE) -> None:
+def write_performance(folder: Path, performance: Performance, file: str) -> None:
     """Write the figures, whole."""
     write_text(folder / file, to_json(performance) + "\n")
 

@@ -7,24 +7,18 @@ from pathlib import Path
 from ..files import write_text
 from .figures import Figure, Measurement, Performance, Table
 
-FILE = "datapipe.md"
-HEAD = """# How fast a build is
-
-Written by `make bench-datapipe` from `datapipe.json`. A bar holds when the median of its repeats keeps to
-the limit; *expected* was written down before the first measurement.
-"""
 TRIAL = "\n**A quick trial: the sizes are so small that these figures only show that measuring works.**\n"
 VERDICTS = {True: "holds", False: "**missed**", None: ""}
 
 
-def write_page(folder: Path, performance: Performance, file: str = FILE, head: str = HEAD) -> Path:
+def write_page(folder: Path, performance: Performance, file: str, head: str) -> Path:
     """Write the page beside the record and give its path."""
     path = folder / file
     write_text(path, render(performance, head))
     return path
 
 
-def render(performance: Performance, head: str = HEAD) -> str:
+def render(performance: Performance, head: str) -> str:
     """Draw everything: the bars on top, then each measurement, then the machine."""
     parts = [head + (TRIAL if performance.quick else ""), _bars(performance)]
     parts += [_section(each) for each in performance.measurements]
