@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from datapipe.faces import mouth_box
+from datapipe.faces import ARCFACE_POINTS_52, face_of, mouth_box, similarity
 from datapipe.media import read_frames
 from datapipe.records import Rejected
 from datapipe.shards import StoredSample, read_samples
@@ -36,6 +36,8 @@ class TalkingClip:
     """x0, y0, x1, y1 of the mouth region of every frame, in pixels."""
     points_TL2: NDArray[np.float32]
     """Lips and chin in every frame, -1 to 1 across the picture."""
+    faces_T23: NDArray[np.float32]
+    """Turn, scale and shift from pixels of every frame to the 112 px face that identity networks read."""
 
 
 def load_clips(folders: Sequence[Path], split: str, size: int | None) -> list[TalkingClip]:
@@ -73,7 +75,13 @@ def to_clip(stored: StoredSample) -> TalkingClip:
         phonemes=tuple(each.phoneme for each in meta.keyframes),
         mouth_T4=np.array([mouth_box(points, meta.size) for points in stored.landmarks_TK2], np.float32),
         points_TL2=moving_points(stored.landmarks_TK2, meta.size),
+        faces_T23=np.array([to_face(points) for points in stored.landmarks_TK2], np.float32),
     )
+
+
+def to_face(landmarks_K2: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Fit the (2, 3) map that puts eyes, nose and mouth corners where identity networks expect them."""
+    return similarity(face_of(landmarks_K2).points_52, ARCFACE_POINTS_52)
 
 
 def moving_points(landmarks_TK2: NDArray[np.float32], size: int) -> NDArray[np.float32]:

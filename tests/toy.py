@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from datapipe.faces import ARCFACE_POINTS_52, similarity
 from model.data import TalkingClip
 
 MOUTHS = {
@@ -19,6 +20,8 @@ MOUTHS = {
 """Opening and width of each symbol's mouth."""
 SYMBOLS = tuple(MOUTHS)
 FRAMES_PER_PHONEME = 4
+FACE_52 = np.array([(0.355, 0.38), (0.645, 0.38), (0.5, 0.55), (0.39, 0.72), (0.61, 0.72)])
+"""Eyes, nose and mouth corners of every drawn face, as parts of the side."""
 FINE = 4
 """Drawn this much larger, then averaged: soft edges."""
 
@@ -88,4 +91,5 @@ def _clip(index: int, size: int, num_phonemes: int, rng: np.random.Generator) ->
         phonemes=phonemes,
         mouth_T4=np.repeat(box[None], num_frames, 0),
         points_TL2=points,
+        faces_T23=np.repeat(similarity(FACE_52 * size, ARCFACE_POINTS_52)[None], num_frames, 0).astype("f4"),
     )
