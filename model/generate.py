@@ -19,7 +19,7 @@ from datapipe.records import Phoneme, Seconds
 
 from .avatar import Avatar
 from .avatarsync.allocate import Strategy, count_frames
-from .avatarsync.decode import DecodeConfig, generate_tokens
+from .avatarsync.decode import DecodeConfig, generate_tokens, read_prefix
 from .avatarsync.render import decode_pictures, render_frames
 from .layers import to_signed
 
@@ -46,7 +46,8 @@ def generate(
     keyframes = choose_keyframes(tuple(phonemes), num_frames)
     ids = torch.tensor(avatar.keyframes.vocabulary.phoneme_ids(each.phoneme for each in keyframes))
     reference = to_signed(torch.from_numpy(reference_HW3)[None])
-    tokens = generate_tokens(avatar.keyframes, ids, avatar.tokenizer.encode(reference)[0], config.decode)
+    prefix = read_prefix(avatar.keyframes, avatar.tokenizer.encode(reference)[0])
+    tokens = generate_tokens(avatar.keyframes, ids, prefix, config.decode)
     pictures = decode_pictures(avatar.tokenizer, tokens, reference)
     times = np.array([each.time for each in keyframes])
     return render_frames(avatar.interpolator, pictures, times, num_frames, config.allocation)

@@ -13,7 +13,7 @@ from datapipe.records import Keyframe, Phoneme, Probe, Rejected, Sample, to_json
 from model import cases
 from model.__main__ import main
 from model.avatar import load_avatar
-from model.avatarsync.decode import generate_tokens
+from model.avatarsync.decode import generate_tokens, read_prefix
 from model.avatarsync.forced import forced_keyframes
 from model.baselines import hold_still, make_shelves, retrieve
 from model.cases import Places, make_cases
@@ -211,7 +211,7 @@ def test_keyframes_are_forced_by_the_true_past(run):
     made = forced_keyframes(avatar.tokenizer, avatar.keyframes, ids, true[:1], true)
     assert made.shape == true.shape and bool(made.isfinite().all())
     reference = avatar.tokenizer.encode(true[:1])
-    free = generate_tokens(avatar.keyframes, ids, reference[0])
+    free = generate_tokens(avatar.keyframes, ids, read_prefix(avatar.keyframes, reference[0]))
     said = avatar.keyframes(ids[None], reference, free[None])
     groups = avatar.keyframes.config.groups
     assert torch.equal(join_ids(tuple(part[0].argmax(-1) for part in said), groups), free)

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from model.avatarsync.decode import DecodeConfig, generate_tokens, lockstep, one_by_one
+from model.avatarsync.decode import DecodeConfig, generate_tokens, lockstep, one_by_one, read_prefix
 from model.avatarsync.keyframes import KeyframeConfig, KeyframeTransformer
 from model.avatarsync.masks import BEGIN, FRAME, PHONEME, REFERENCE, dense_mask, layout, mask_mod
 from model.avatarsync.vocabulary import Vocabulary
@@ -96,7 +96,7 @@ def test_lockstep_with_a_cache_writes_the_same_tokens_as_whole_passes(scope):
     model = make(scope)
     phonemes, reference, _ = inputs(1)
     for config in (DecodeConfig(), DecodeConfig(temperature=1.0, seed=3)):
-        quick = lockstep(model, phonemes[0], reference[0], config)
+        quick = lockstep(model, phonemes[0], read_prefix(model, reference[0]), config)
         assert torch.equal(quick, one_by_one(model, phonemes[0], reference[0], config))
 
 
@@ -104,22 +104,22 @@ def test_equal_phonemes_are_written_once_without_changing_anything():
     model = make()
     phonemes, reference, _ = inputs(1)
     repeated = torch.cat((phonemes[0], phonemes[0]))
-    once = generate_tokens(model, repeated, reference[0])
-    assert torch.equal(once, lockstep(model, repeated, reference[0]))
+    once = generate_tokens(model, repeated, read_prefix(model, reference[0]))
+    assert torch.equal(once, lockstep(model, repeated, read_prefix(model, reference[0])))
 
 
 def test_changing_one_phoneme_changes_only_its_keyframe():
     model = make()
     _, reference, _ = inputs(1)
-    before = generate_tokens(model, torch.tensor([32, 33, 34, 35]), reference[0])
-    after = generate_tokens(model, torch.tensor([32, 33, 36, 35]), reference[0])
+    before = generate_tokens(model, torch.tensor([32, 33, 34, 35]), read_prefix(model, reference[0]))
+    after = generate_tokens(model, torch.tensor([32, 33, 36, 35]), read_prefix(model, reference[0]))
     assert torch.equal(before[[0, 1, 3]], after[[0, 1, 3]])
 
 
 def test_frames_that_see_frames_are_written_in_turn():
     model = make("one_to_one", "all")
     phonemes, reference, _ = inputs(1)
-    tokens = generate_tokens(model, phonemes[0], reference[0])
+    tokens = generate_tokens(model, phonemes[0], read_prefix(model, reference[0]))
     logits = model.masked(phonemes, reference, tokens[None])
     assert torch.equal(tokens % 4, logits[0][0].argmax(-1))
 

@@ -10,7 +10,7 @@ import torch
 from toy import SYMBOLS, make_clips
 
 from datapipe.records import Rejected
-from model.avatarsync.decode import generate_tokens
+from model.avatarsync.decode import generate_tokens, read_prefix
 from model.avatarsync.interpolate import Interpolator, InterpolatorConfig
 from model.checkpoint import Done, load_weights, save_tensors, save_weights
 from model.layers import to_signed
@@ -74,7 +74,9 @@ def written_openings(tokenizer, keyframes, clip, symbols):
     """Height of the lips, as the codes tell it, for each phoneme."""
     reference = tokenizer.encode(to_signed(torch.from_numpy(clip.frames_THW3[:1])))[0]
     ids = torch.tensor(keyframes.vocabulary.phoneme_ids(symbols))
-    points = tokenizer.points(tokenizer.codes(generate_tokens(keyframes, ids, reference)))
+    points = tokenizer.points(
+        tokenizer.codes(generate_tokens(keyframes, ids, read_prefix(keyframes, reference)))
+    )
     rest = 2 * 2 * 0.03  # lips that touch are this high
     heights = [float(each[:20, 1].max() - each[:20, 1].min()) - rest for each in points]
     return dict(zip(symbols, heights, strict=True))

@@ -1,6 +1,7 @@
 """Write all keyframes together: K steps for n frames, with a static cache and the prefix stored once.
 
-The prefix (phonemes, [B], reference) is run a single time; its keys are shared by all frames, never copied.
+The prefix ([B] and the reference) is run once per picture and kept for every sentence; its keys are shared by
+all frames, never copied. The phonemes are run once per sentence.
 `one_by_one` is the slow, plain form: whole forward passes, frame after frame. It is the oracle of the tests
 and the only way when frames look at earlier frames.
 """
@@ -28,37 +29,65 @@ class DecodeConfig:
     """Seed of the sampling noise, which is shared by all frames at a place, so that frames do not flicker."""
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Prefix:
+    """[B] and a reference picture, run through every layer: all that decoding needs of the picture.
+
+    These rows never see a phoneme, whatever the scope, so one prefix serves every sentence.
+    """
+
+    reference_K: Tensor
+    """Tokens of the reference."""
+    keys_hPd: tuple[Tensor, ...]
+    """Keys of each layer, P = 1 + K rows."""
+    values_hPd: tuple[Tensor, ...]
+    """Values of each layer."""
+
+
+@torch.no_grad()
+def read_prefix(model: KeyframeTransformer, reference_K: Tensor) -> Prefix:
+    """Run [B] and the reference once, to write any number of sentences from."""
+    x, keys, values = model.prefix_rows(reference_K[None]), [], []
+    for block in model.layers:
+        q, k, v = block.project(x)
+        keys.append(k[0])
+        values.append(v[0])
+        x = block.finish(x, functional.scaled_dot_product_attention(q, k, v, is_causal=True))
+    return Prefix(reference_K, tuple(keys), tuple(values))
+
+
 @torch.no_grad()
 def generate_tokens(
-    model: KeyframeTransformer, phonemes_n: Tensor, reference_K: Tensor, config: DecodeConfig = DecodeConfig()
+    model: KeyframeTransformer, phonemes_n: Tensor, prefix: Prefix, config: DecodeConfig = DecodeConfig()
 ) -> Tensor:
     """Tokens (n, K) of one keyframe per phoneme, in lockstep where frames are independent.
 
     Under one_to_one equal phonemes give equal keyframes (sampling noise is shared), so each is written once.
     """
     if model.config.frame_scope != "none":
-        return one_by_one(model, phonemes_n, reference_K, config)
+        return one_by_one(model, phonemes_n, prefix.reference_K, config)
     if model.config.phoneme_scope != "one_to_one":
-        return lockstep(model, phonemes_n, reference_K, config)
+        return lockstep(model, phonemes_n, prefix, config)
     distinct, back = torch.unique(phonemes_n, return_inverse=True)
-    return lockstep(model, distinct, reference_K, config)[back]
+    return lockstep(model, distinct, prefix, config)[back]
 
 
 @torch.no_grad()
 def lockstep(
-    model: KeyframeTransformer, phonemes_n: Tensor, reference_K: Tensor, config: DecodeConfig = DecodeConfig()
+    model: KeyframeTransformer, phonemes_n: Tensor, prefix: Prefix, config: DecodeConfig = DecodeConfig()
 ) -> Tensor:
     """Decode token j of every frame at once; (n, K)."""
+    reference_K = prefix.reference_K
     units, tokens = len(phonemes_n), len(reference_K)
     choose = _Chooser(config)
-    prefix, bias = _run_prefix(model, phonemes_n, reference_K)
+    shared, bias = _with_phonemes(model, phonemes_n, prefix)
     head = model.config.width // model.config.heads
     caches = [torch.zeros(2, units, model.config.heads, tokens, head) for _ in model.layers]
     written = torch.zeros(units, tokens, dtype=torch.long)
     previous = torch.full((units,), model.vocabulary.start)
     for place in range(tokens):
         x = model.frame_rows(previous, reference_K[place].expand(units), torch.full((units,), place))[:, None]
-        for block, cache, stored in zip(model.layers, caches, prefix, strict=True):
+        for block, cache, stored in zip(model.layers, caches, shared, strict=True):
             q, k, v = block.project(x)
             cache[0, :, :, place], cache[1, :, :, place] = k[:, :, 0], v[:, :, 0]
             x = block.finish(x, _attend(q, stored, bias, cache[:, :, :, : place + 1]))
@@ -67,22 +96,21 @@ def lockstep(
     return written
 
 
-def _run_prefix(
-    model: KeyframeTransformer, phonemes_n: Tensor, reference_K: Tensor
+def _with_phonemes(
+    model: KeyframeTransformer, phonemes_n: Tensor, prefix: Prefix
 ) -> tuple[list[tuple[Tensor, Tensor]], Tensor]:
-    """Keys and values (h, P, d) of every layer, and the frames' bias (h, n, P) on them."""
-    units, tokens = len(phonemes_n), len(reference_K)
-    where = layout(units, tokens)
-    bias = model.bias(where)
-    size = units + 1 + tokens
-    x = torch.cat((model.phoneme_rows(phonemes_n[None]), model.prefix_rows(reference_K[None])), dim=1)
-    stored = []
-    for block in model.layers:
+    """Keys and values (h, n + P, d) of every layer, and the frames' bias (h, n, n + P) on them."""
+    units = len(phonemes_n)
+    where = layout(units, len(prefix.reference_K))
+    bias, size = model.bias(where), units + len(prefix.keys_hPd[0][0])
+    x, shared = model.phoneme_rows(phonemes_n[None]), []
+    for block, keys, values in zip(model.layers, prefix.keys_hPd, prefix.values_hPd, strict=True):
         q, k, v = block.project(x)
-        stored.append((k[0], v[0]))
-        x = block.finish(x, functional.scaled_dot_product_attention(q, k, v, attn_mask=bias[:, :size, :size]))
+        shared.append((torch.cat((k[0], keys), dim=1), torch.cat((v[0], values), dim=1)))
+        attended = functional.scaled_dot_product_attention(q, k, v, attn_mask=bias[:, :units, :units])
+        x = block.finish(x, attended)
     first_rows = torch.nonzero((where.kind == FRAME) & (where.place == 0))[:, 0]
-    return stored, bias[:, first_rows, :size]
+    return shared, bias[:, first_rows, :size]
 
 
 def _attend(q_nh1d: Tensor, stored: tuple[Tensor, Tensor], bias_hnP: Tensor, cache: Tensor) -> Tensor:
