@@ -38,6 +38,14 @@ class Done:
     seconds: float
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Side:
+    """A network in training and its optimizer; an opponent is a second side."""
+
+    network: nn.Module
+    optimizer: torch.optim.Optimizer
+
+
 def save_weights(folder: Path, network: nn.Module, config: dict[str, Any]) -> None:
     """Publish the config, then the weights."""
     write_text(folder / CONFIG, json.dumps(config, ensure_ascii=False, indent=1))
@@ -96,28 +104,34 @@ def load_tensors(path: Path) -> dict[str, Tensor]:
         ) from error
 
 
-def save_resume(folder: Path, network: nn.Module, optimizer: torch.optim.Optimizer, step: int) -> None:
+def save_resume(folder: Path, sides: dict[str, Side], step: int) -> None:
     """Publish all that a stopped training needs to go on exactly."""
-    tensors = {f"network/{name}": value for name, value in network.state_dict().items()}
-    for index, state in optimizer.state_dict()["state"].items():
-        tensors |= {f"optimizer/{index}/{name}": torch.as_tensor(value) for name, value in state.items()}
-    save_tensors(folder / RESUME, tensors | {"step": torch.tensor(step)})
+    tensors = {"step": torch.tensor(step)}
+    for name, side in sides.items():
+        tensors |= {f"{name}/{key}": value for key, value in side.network.state_dict().items()}
+        for index, state in side.optimizer.state_dict()["state"].items():
+            tensors |= {
+                f"{name}.optimizer/{index}/{key}": torch.as_tensor(value) for key, value in state.items()
+            }
+    save_tensors(folder / RESUME, tensors)
 
 
-def load_resume(folder: Path, network: nn.Module, optimizer: torch.optim.Optimizer) -> int:
+def load_resume(folder: Path, sides: dict[str, Side]) -> int:
     """Restore a stopped training in place and return its step; 0 when there is none."""
     path = folder / RESUME
     if not path.exists():
         return 0
     tensors = load_tensors(path)
-    weights = {
-        name.removeprefix("network/"): value for name, value in tensors.items() if name.startswith("network/")
-    }
-    check_and_load(network, weights, path)
-    state: dict[int, dict[str, Tensor]] = {}
-    for name, value in tensors.items():
-        if name.startswith("optimizer/"):
-            _, index, field = name.split("/")
+    for name, side in sides.items():
+        check_and_load(side.network, _under(f"{name}/", tensors), path)
+        state: dict[int, dict[str, Tensor]] = {}
+        for key, value in _under(f"{name}.optimizer/", tensors).items():
+            index, field = key.split("/")
             state.setdefault(int(index), {})[field] = value
-    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+        groups = side.optimizer.state_dict()["param_groups"]
+        side.optimizer.load_state_dict({"state": state, "param_groups": groups})
     return int(tensors["step"])
+
+
+def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}

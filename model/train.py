@@ -12,18 +12,39 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Generic, TypeVar
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from datapipe.console import say, track
 from datapipe.files import write_text
 
 from .avatarsync.draws import Objective
-from .checkpoint import DONE, LOG, RESUME, Done, load_resume, save_resume
+from .checkpoint import DONE, LOG, RESUME, Done, Side, load_resume, save_resume
 
 BAD_STEPS = 5
+NetworkT = TypeVar("NetworkT", bound=nn.Module)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Trained(Generic[NetworkT]):
+    """A network with what it is trained on."""
+
+    network: NetworkT
+    objective: Objective
+    """Gives `loss`, and where there is an opponent `opponent_loss`; both go back in one pass, so `loss` must
+    reach no weight of the opponent (see `judged`) and `opponent_loss` none of the network (detach)."""
+    opponent: nn.Module | None = None
+    """A discriminator: trained beside the network, kept in its checkpoints but not in its weights."""
+
+
+def judged(opponent: nn.Module, *inputs: Tensor) -> Tensor:
+    """What the opponent says, with gradients for the inputs but none for its own weights."""
+    still = {name: value.detach() for name, value in opponent.named_parameters()}
+    said: Tensor = torch.func.functional_call(opponent, still, inputs)
+    return said
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +67,8 @@ class TrainConfig:
     """Steps between lines of log.jsonl."""
     checkpoint_every: int = 100
     """Steps between resumable checkpoints."""
+    opponent_rate: float = 1.0
+    """Learning rate of an opponent as a share of the network's."""
 
 
 def rate_at(step: int, config: TrainConfig) -> float:
@@ -67,21 +90,22 @@ def make_optimizer(network: nn.Module, config: TrainConfig) -> torch.optim.AdamW
     return torch.optim.AdamW(groups, lr=config.learning_rate, betas=(0.9, 0.98))
 
 
-def fit(network: nn.Module, objective: Objective, config: TrainConfig, folder: Path, label: str) -> float:
+def fit(trained: Trained[NetworkT], config: TrainConfig, folder: Path, label: str) -> float:
     """Train in place from the last checkpoint in `folder`, and return the seconds spent.
 
     Raises RuntimeError when the loss is not a number for several steps on end.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    optimizer = make_optimizer(network, config)
-    first = load_resume(folder, network, optimizer)
+    sides = make_sides(trained, config)
+    first = load_resume(folder, sides)
     if first:
         say(f"{label}: going on from step {first}")
     log = _Log(folder / LOG, first)
-    network.train()
+    for side in sides.values():
+        side.network.train()
     began, bad = time.perf_counter(), 0
     for step in _steps(first, config, label):
-        terms = update(network, objective, optimizer, config, step)
+        terms = update(trained.objective, sides, config, step)
         bad = 0 if math.isfinite(terms["loss"]) else bad + 1
         if bad >= BAD_STEPS:
             raise RuntimeError(f"{label}: the loss was not a number for {bad} steps up to {step}")
@@ -89,25 +113,37 @@ def fit(network: nn.Module, objective: Objective, config: TrainConfig, folder: P
             log.add(step, terms, began, first)
         if (step + 1) % config.checkpoint_every == 0:
             log.publish()
-            save_resume(folder, network, optimizer, step + 1)
+            save_resume(folder, sides, step + 1)
     log.publish()
-    network.eval()
+    trained.network.eval()
     return time.perf_counter() - began
 
 
-def update(
-    network: nn.Module, objective: Objective, optimizer: torch.optim.Optimizer, config: TrainConfig, step: int
-) -> dict[str, float]:
-    """One step; a loss or gradient that is not finite changes nothing."""
+def make_sides(trained: Trained[NetworkT], config: TrainConfig) -> dict[str, Side]:
+    """The network, and its opponent where there is one, each with its own optimizer."""
+    sides = {"network": Side(trained.network, make_optimizer(trained.network, config))}
+    if trained.opponent is not None:
+        sides["opponent"] = Side(trained.opponent, make_optimizer(trained.opponent, config))
+    return sides
+
+
+def update(objective: Objective, sides: dict[str, Side], config: TrainConfig, step: int) -> dict[str, float]:
+    """One step of all sides; a loss or gradient that is not finite changes nothing."""
     torch.manual_seed(config.seed * 1_000_003 + step)
-    for group in optimizer.param_groups:
-        group["lr"] = rate_at(step, config)
     terms = objective(np.random.default_rng((config.seed, step)), step / config.steps)
-    optimizer.zero_grad(set_to_none=True)
-    terms["loss"].backward()  # type: ignore[no-untyped-call]
-    norm = torch.nn.utils.clip_grad_norm_(network.parameters(), config.clip)
-    if torch.isfinite(norm):
-        optimizer.step()
+    for name, side in sides.items():
+        side.optimizer.zero_grad(set_to_none=True)
+        share = config.opponent_rate if name == "opponent" else 1.0
+        for group in side.optimizer.param_groups:
+            group["lr"] = rate_at(step, config) * share
+    total = terms["loss"] + terms["opponent_loss"] if "opponent" in sides else terms["loss"]
+    total.backward()  # type: ignore[no-untyped-call]
+    norms = [
+        torch.nn.utils.clip_grad_norm_(side.network.parameters(), config.clip) for side in sides.values()
+    ]
+    if all(torch.isfinite(norm) for norm in norms):
+        for side in sides.values():
+            side.optimizer.step()
     return {name: float(value.detach()) for name, value in terms.items()}
 
 

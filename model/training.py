@@ -6,11 +6,10 @@ import hashlib
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 import numpy as np
 import torch
-from torch import nn
 
 from datapipe.console import say
 from datapipe.files import sha256_of, write_text
@@ -18,7 +17,6 @@ from datapipe.phonemes import PHONEMES
 from datapipe.records import from_dict, to_dict
 from datapipe.shards import identity_of
 
-from .avatarsync.draws import Objective
 from .avatarsync.interpolate import Interpolator, InterpolatorConfig
 from .avatarsync.interpolator_objective import interpolator_objective
 from .avatarsync.keyframe_objective import keyframes_objective
@@ -29,11 +27,10 @@ from .checkpoint import RESUME, WEIGHTS, Done, load_config, load_weights, save_w
 from .data import TalkingClip, load_clips
 from .presets import Preset
 from .tokenizer import Tokenizer, TokenizerConfig
-from .train import TrainConfig, finish, finished, fit
+from .train import NetworkT, TrainConfig, Trained, finish, finished, fit
 
 Part = Literal["tokenizer", "keyframes", "interpolator"]
 IDENTITY = "identity.json"
-NetworkT = TypeVar("NetworkT", bound=nn.Module)
 
 
 def train_part(part: Part, data: Sequence[Path], preset: Preset, run: Path) -> Done:
@@ -65,30 +62,30 @@ def identity_of_training(part: Part, data: Sequence[Path], preset: Preset, run: 
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 
-def make_tokenizer(clips: Sequence[TalkingClip], preset: Preset) -> tuple[Tokenizer, Objective]:
+def make_tokenizer(clips: Sequence[TalkingClip], preset: Preset) -> Trained[Tokenizer]:
     """Return a fresh tokenizer and its objective."""
     torch.manual_seed(preset.tokenizer_train.seed)
     network = Tokenizer(preset.tokenizer)
     network.points.rest.data.copy_(_resting_points(clips))
-    return network, tokenizer_objective(network, clips, preset.tokenizer_loss)
+    return Trained(network, tokenizer_objective(network, clips, preset.tokenizer_loss))
 
 
 def make_keyframes(
     clips: Sequence[TalkingClip], preset: Preset, tokenizer: Tokenizer, phonemes: tuple[str, ...] = PHONEMES
-) -> tuple[KeyframeTransformer, Objective]:
+) -> Trained[KeyframeTransformer]:
     """Return a fresh keyframe transformer for a trained tokenizer, and its objective."""
     torch.manual_seed(preset.keyframes_train.seed)
     vocabulary = Vocabulary(num_visual=2**tokenizer.config.bits, phonemes=phonemes)
     network = KeyframeTransformer(preset.keyframes, vocabulary)
-    return network, keyframes_objective(network, tokenizer, clips, preset.keyframes_loss)
+    return Trained(network, keyframes_objective(network, tokenizer, clips, preset.keyframes_loss))
 
 
-def make_interpolator(clips: Sequence[TalkingClip], preset: Preset) -> tuple[Interpolator, Objective]:
+def make_interpolator(clips: Sequence[TalkingClip], preset: Preset) -> Trained[Interpolator]:
     """Return a fresh interpolator and its objective."""
     torch.manual_seed(preset.interpolator_train.seed)
     network = Interpolator(preset.interpolator)
     network.pairs.rest.data.copy_(_resting_points(clips))
-    return network, interpolator_objective(network, clips, preset.interpolator_loss)
+    return Trained(network, interpolator_objective(network, clips, preset.interpolator_loss))
 
 
 def _resting_points(clips: Sequence[TalkingClip]) -> torch.Tensor:
@@ -123,11 +120,10 @@ def _loaded(folder: Path, network: NetworkT) -> NetworkT:
 
 
 def _fit_and_save(
-    part: Part, trained: tuple[nn.Module, Objective], config: dict[str, Any], preset: Preset, run: Path
+    part: Part, trained: Trained[NetworkT], config: dict[str, Any], preset: Preset, run: Path
 ) -> float:
-    network, objective = trained
-    seconds = fit(network, objective, _train_config(part, preset), run / part, part)
-    save_weights(run / part, network, config | {"preset": to_dict(preset)})
+    seconds = fit(trained, _train_config(part, preset), run / part, part)
+    save_weights(run / part, trained.network, config | {"preset": to_dict(preset)})
     return seconds
 
 
@@ -137,9 +133,9 @@ def _train_tokenizer(clips: Sequence[TalkingClip], preset: Preset, run: Path) ->
 
 
 def _train_keyframes(clips: Sequence[TalkingClip], preset: Preset, run: Path) -> float:
-    network, objective = make_keyframes(clips, preset, load_tokenizer(run))
-    config = {"network": to_dict(preset.keyframes), "vocabulary": to_dict(network.vocabulary)}
-    return _fit_and_save("keyframes", (network, objective), config, preset, run)
+    trained = make_keyframes(clips, preset, load_tokenizer(run))
+    config = {"network": to_dict(preset.keyframes), "vocabulary": to_dict(trained.network.vocabulary)}
+    return _fit_and_save("keyframes", trained, config, preset, run)
 
 
 def _train_interpolator(clips: Sequence[TalkingClip], preset: Preset, run: Path) -> float:

@@ -36,9 +36,9 @@ RATE = 16000
 def run(tmp_path_factory):
     """A run with fresh weights: shapes and files are right, pictures need not be."""
     folder, clips = tmp_path_factory.mktemp("run"), make_clips(2, SIZE)
-    tokenizer, _ = make_tokenizer(clips, PRESET)
-    keyframes, _ = make_keyframes(clips, PRESET, tokenizer)
-    interpolator, _ = make_interpolator(clips, PRESET)
+    tokenizer = make_tokenizer(clips, PRESET).network
+    keyframes = make_keyframes(clips, PRESET, tokenizer).network
+    interpolator = make_interpolator(clips, PRESET).network
     save_weights(folder / "tokenizer", tokenizer, {"network": to_dict(PRESET.tokenizer)})
     facts = {"network": to_dict(PRESET.keyframes), "vocabulary": to_dict(keyframes.vocabulary)}
     save_weights(folder / "keyframes", keyframes, facts)

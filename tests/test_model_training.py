@@ -15,7 +15,7 @@ from model.avatarsync.interpolate import Interpolator, InterpolatorConfig
 from model.checkpoint import Done, load_weights, save_tensors, save_weights
 from model.layers import to_signed
 from model.presets import demo, paper, preset_named, tiny
-from model.train import TrainConfig, finish, finished, fit, make_optimizer, rate_at, update
+from model.train import TrainConfig, Trained, finish, finished, fit, judged, make_sides, rate_at, update
 from model.training import make_interpolator, make_keyframes, make_tokenizer
 
 PRESET = tiny()
@@ -34,22 +34,28 @@ def one_thread():
     torch.set_num_threads(before)
 
 
+def fitted(trained, config, folder, label):
+    fit(trained, config, folder, label)
+    return trained.network
+
+
 def mean_loss(folder, part):
     lines = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
     return np.mean([line[part] for line in lines[:1]]), np.mean([line[part] for line in lines[-2:]])
 
 
 def test_each_part_learns(clips, tmp_path):
-    tokenizer, objective = make_tokenizer(clips, PRESET)
-    fit(tokenizer, objective, PRESET.tokenizer_train, tmp_path / "t", "tokenizer")
+    tokenizer = fitted(make_tokenizer(clips, PRESET), PRESET.tokenizer_train, tmp_path / "t", "tokenizer")
     first, last = mean_loss(tmp_path / "t", "loss")
     assert last < 0.8 * first
-    keyframes, objective = make_keyframes(clips, PRESET, tokenizer, SYMBOLS)
-    fit(keyframes, objective, PRESET.keyframes_train, tmp_path / "k", "keyframes")
+    keyframes = fitted(
+        make_keyframes(clips, PRESET, tokenizer, SYMBOLS), PRESET.keyframes_train, tmp_path / "k", "keyframes"
+    )
     first, last = mean_loss(tmp_path / "k", "mouth_tokens")
     assert last < 0.6 * first
-    interpolator, objective = make_interpolator(clips, PRESET)
-    fit(interpolator, objective, PRESET.interpolator_train, tmp_path / "i", "interpolator")
+    interpolator = fitted(
+        make_interpolator(clips, PRESET), PRESET.interpolator_train, tmp_path / "i", "interpolator"
+    )
     assert all(torch.isfinite(p).all() for p in interpolator.parameters())
 
 
@@ -60,10 +66,10 @@ def test_silence_and_bilabials_close_the_mouth_and_vowels_open_it_in_their_order
         keyframes_train=replace(PRESET.keyframes_train, steps=250),
     )
     clips = make_clips(12, PRESET.tokenizer.size)
-    tokenizer, objective = make_tokenizer(clips, preset)
-    fit(tokenizer, objective, preset.tokenizer_train, tmp_path / "t", "tokenizer")
-    keyframes, objective = make_keyframes(clips, preset, tokenizer, SYMBOLS)
-    fit(keyframes, objective, preset.keyframes_train, tmp_path / "k", "keyframes")
+    tokenizer = fitted(make_tokenizer(clips, preset), preset.tokenizer_train, tmp_path / "t", "tokenizer")
+    keyframes = fitted(
+        make_keyframes(clips, preset, tokenizer, SYMBOLS), preset.keyframes_train, tmp_path / "k", "keyframes"
+    )
     for clip in clips[:4]:
         opening = written_openings(tokenizer, keyframes, clip, SYMBOLS)
         assert max(opening["SIL"], opening["M"]) < 0.03
@@ -84,24 +90,22 @@ def written_openings(tokenizer, keyframes, clip, symbols):
 
 def test_a_stopped_run_ends_like_one_that_was_not(clips, tmp_path):
     config = TrainConfig(steps=8, learning_rate=1e-3, checkpoint_every=4, log_every=1)
-    whole, objective = make_interpolator(clips, PRESET)
-    fit(whole, objective, config, tmp_path / "whole", "whole")
+    whole = fitted(make_interpolator(clips, PRESET), config, tmp_path / "whole", "whole")
 
     class Stop(Exception):
         pass
 
-    broken, objective = make_interpolator(clips, PRESET)
+    broken = make_interpolator(clips, PRESET)
     calls = iter(range(100))
 
     def stopping(rng, done):
         if next(calls) == 6:
             raise Stop
-        return objective(rng, done)
+        return broken.objective(rng, done)
 
     with pytest.raises(Stop):
-        fit(broken, stopping, config, tmp_path / "stopped", "stopped")
-    resumed, objective = make_interpolator(clips, PRESET)
-    fit(resumed, objective, config, tmp_path / "stopped", "stopped")
+        fit(replace(broken, objective=stopping), config, tmp_path / "stopped", "stopped")
+    resumed = fitted(make_interpolator(clips, PRESET), config, tmp_path / "stopped", "stopped")
     for name, value in whole.state_dict().items():
         assert torch.equal(value, resumed.state_dict()[name]), name
     steps = [
@@ -118,10 +122,42 @@ def test_a_loss_that_is_no_number_changes_nothing_and_ends_the_run(tmp_path):
         return {"loss": network(torch.ones(1, 2)).sum() * float("nan")}
 
     config = TrainConfig(steps=20)
-    update(network, bad, make_optimizer(network, config), config, 0)
+    update(bad, make_sides(Trained(network, bad), config), config, 0)
     assert torch.equal(network.weight, before)
     with pytest.raises(RuntimeError, match="not a number"):
-        fit(network, bad, config, tmp_path, "bad")
+        fit(Trained(network, bad), config, tmp_path, "bad")
+
+
+def duel(seed=0):
+    """A network that draws to a line, and an opponent that tells its points from true ones."""
+    torch.manual_seed(seed)
+    network, opponent = torch.nn.Linear(1, 2), torch.nn.Linear(2, 1)
+
+    def objective(rng, done):
+        real = torch.from_numpy(rng.normal((1.0, -1.0), 0.1, (16, 2)).astype(np.float32))
+        made = network(torch.from_numpy(rng.normal(size=(16, 1)).astype(np.float32)))
+        softplus = torch.nn.functional.softplus
+        told = softplus(-opponent(real)).mean() + softplus(opponent(made.detach())).mean()
+        return {"loss": -judged(opponent, made).mean(), "opponent_loss": told}
+
+    return Trained(network, objective, opponent)
+
+
+def test_an_opponent_learns_from_its_own_loss_alone_and_is_taken_up_again(tmp_path):
+    trained, config = duel(), TrainConfig(steps=6, learning_rate=0.05, checkpoint_every=3)
+    terms = trained.objective(np.random.default_rng(0), 0.0)
+    terms["loss"].backward(retain_graph=True)
+    assert all(p.grad is None for p in trained.opponent.parameters())
+    seen = [p.grad.clone() for p in trained.network.parameters()]
+    terms["opponent_loss"].backward()
+    assert all(torch.equal(p.grad, g) for p, g in zip(trained.network.parameters(), seen, strict=True))
+    start = {name: value.clone() for name, value in trained.opponent.state_dict().items()}
+    fit(trained, config, tmp_path, "duel")
+    assert all(not torch.equal(start[name], value) for name, value in trained.opponent.state_dict().items())
+    again = duel(seed=1)  # other weights: all must come from the checkpoint, which step 6 left
+    fit(again, config, tmp_path, "duel")
+    for one, other in ((trained.network, again.network), (trained.opponent, again.opponent)):
+        assert all(torch.equal(a, b) for a, b in zip(one.parameters(), other.parameters(), strict=True))
 
 
 def test_schedule_warms_up_and_ends_near_zero():
