@@ -71,6 +71,16 @@ class Rebuilt:
     """(2B, L, 2): likewise."""
 
 
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Seen:
+    """What the decoder needs of reference pictures, read once for any number of decoded pictures."""
+
+    picture_B3HW: Tensor
+    features: tuple[Tensor, ...]
+    """Of the encoder, coarse to fine."""
+    points_BL2: Tensor
+
+
 def bits_to_ids(signs_BKb: Tensor) -> Tensor:
     """Sign patterns (..., bits) in {-1, 1} to ids (...), little-endian."""
     weights = 2 ** torch.arange(signs_BKb.shape[-1], device=signs_BKb.device)
@@ -224,11 +234,19 @@ class Tokenizer(nn.Module):
 
     def decode(self, code_BbHW: Tensor, reference_B3HW: Tensor) -> Tensor:
         """Codes of signs to pictures; differentiable in the code. One reference serves all, or one each."""
+        return self.draw(code_BbHW, self.look(reference_B3HW))
+
+    def look(self, reference_B3HW: Tensor) -> Seen:
+        """Read all that `draw` needs of references."""
         latent, features = self.encoder(reference_B3HW)
-        flow = bend(self.points(code_BbHW), self.points(quantise(latent)), self.grid)
+        return Seen(picture_B3HW=reference_B3HW, features=features, points_BL2=self.points(quantise(latent)))
+
+    def draw(self, code_BbHW: Tensor, seen: Seen) -> Tensor:
+        """Codes of signs to pictures, with references that were looked at before."""
+        flow = bend(self.points(code_BbHW), seen.points_BL2, self.grid)
         count = (len(code_BbHW), -1, -1, -1)
-        features = tuple(each.expand(count) for each in features)
-        return self._picture(code_BbHW, reference_B3HW.expand(count), features, flow)
+        features = tuple(each.expand(count) for each in seen.features)
+        return self._picture(code_BbHW, seen.picture_B3HW.expand(count), features, flow)
 
     def _picture(
         self, code_BbHW: Tensor, reference_B3HW: Tensor, features: tuple[Tensor, ...], bent_B2GG: Tensor
