@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import io
 import wave
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import av
 import numpy as np
@@ -29,7 +29,9 @@ from .sound import SAMPLE_RATE, read_sound
 __all__ = [
     "FPS",
     "SAMPLE_RATE",
+    "Reel",
     "mux",
+    "new_reel",
     "probe",
     "read_audio",
     "read_frames",
@@ -97,11 +99,76 @@ def write_video(  # noqa: PLR0913 - one call says all that the file will be
         raise Rejected("bad_input", f"{path.name}: frames must be (T, even H, even W, 3), not {shape}")
     with _new_mp4(path) as out:
         out.metadata.update(metadata or {})
-        video = _add_video(out, shape, fps, crf, keyframes_only)
+        video = _add_video(out, shape, fps, {"crf": str(crf)} | ({"g": "1"} if keyframes_only else {}))
         sound = _add_sound(out) if audio is not None else None
         _encode_frames(out, video, frames_THW3)
         if sound is not None and audio is not None:
             _encode_sound(out, sound, audio)
+
+
+class Reel:
+    """An mp4 that grows: pictures and their sound are encoded as they come, and nothing is kept."""
+
+    def __init__(self, out: Any, fps: int, options: Mapping[str, str], has_sound: bool) -> None:
+        self._out, self._fps, self._options = out, fps, dict(options)
+        self._video: Any = None
+        self._sound = _add_sound(out) if has_sound else None
+        self._fitted = _sound_fitter()
+        self._num_samples = 0
+
+    def add(self, frames_THW3: NDArray[np.uint8], audio: NDArray[np.float32] | None = None) -> None:
+        """Append (T, even H, even W, 3) pictures, all of one size, and samples; either may be empty."""
+        if len(frames_THW3):
+            self._video = self._video or _add_video(self._out, frames_THW3.shape, self._fps, self._options)
+        for picture in frames_THW3:
+            self._out.mux(self._video.encode(_to_yuv(picture)))
+        if self._sound is not None and audio is not None and len(audio):
+            for part in self._fitted.resample(_sound_frame(audio, self._num_samples)):
+                self._out.mux(self._sound.encode(part))
+            self._num_samples += len(audio)
+
+    def finish(self) -> None:
+        """Write what the encoders still hold. Raises `Rejected("bad_input")` when there was no picture."""
+        if self._video is None:
+            raise Rejected("bad_input", "a video needs at least one picture")
+        self._out.mux(self._video.encode(None))
+        if self._sound is not None and self._num_samples:
+            for part in self._fitted.resample(None):
+                self._out.mux(self._sound.encode(part))
+            self._out.mux(self._sound.encode(None))
+
+
+@contextmanager
+def new_reel(
+    target: Path | IO[bytes],
+    *,
+    fps: int = FPS,
+    crf: int = 14,
+    metadata: Mapping[str, str] | None = None,
+    has_sound: bool = True,
+) -> Iterator[Reel]:
+    """Open an mp4 to append to: a path gets it whole or not at all, a stream piece by piece as it grows.
+
+    A path's file is what `write_video` would write of the same frames and sound. A stream need not be
+    seekable: it gets fragments of a second each, from an encoder that looks at no later picture.
+    """
+    options = {"crf": str(crf)}
+    if isinstance(target, Path):
+        with _new_mp4(target) as out:
+            out.metadata.update(metadata or {})
+            reel = Reel(out, fps, options, has_sound)
+            yield reel
+            reel.finish()
+        return
+    flags = {
+        "movflags": "frag_keyframe+empty_moov+default_base_moof+use_metadata_tags",
+        "fflags": "+bitexact",
+    }
+    with av.open(target, "w", format="mp4", options=flags) as out:
+        out.metadata.update(metadata or {})
+        reel = Reel(out, fps, options | {"tune": "zerolatency", "g": str(fps)}, has_sound)
+        yield reel
+        reel.finish()
 
 
 def mux(path: Path, video: bytes, audio: NDArray[np.float32]) -> None:
@@ -145,10 +212,10 @@ def _new_mp4(path: Path) -> Iterator[Any]:
         yield out
 
 
-def _add_video(out: Any, shape: tuple[int, ...], fps: int, crf: int, keyframes_only: bool) -> Any:
+def _add_video(out: Any, shape: tuple[int, ...], fps: int, more: Mapping[str, str]) -> Any:
     # x264's macroblock tree reads memory it did not write on small frames: equal input, unequal bytes
-    options = {"crf": str(crf), "preset": "medium", "x264-params": "mbtree=0"}
-    stream = out.add_stream("libx264", rate=fps, options=options | ({"g": "1"} if keyframes_only else {}))
+    options = {"preset": "medium", "x264-params": "mbtree=0", **more}
+    stream = out.add_stream("libx264", rate=fps, options=options)
     stream.height, stream.width, stream.pix_fmt = shape[1], shape[2], "yuv420p"
     context = stream.codec_context
     context.thread_count = 1
@@ -178,11 +245,18 @@ def _to_yuv(picture_HW3: NDArray[np.uint8]) -> Any:
 
 
 def _encode_sound(out: Any, stream: Any, audio: NDArray[np.float32]) -> None:
-    frame = av.AudioFrame.from_ndarray(audio[None].astype(np.float32), format="fltp", layout="mono")
-    frame.sample_rate, frame.pts, frame.time_base = SAMPLE_RATE, 0, Fraction(1, SAMPLE_RATE)
-    fit: Callable[[Any], list[Any]] = av.AudioResampler(
-        format="fltp", layout="mono", rate=SAMPLE_RATE, frame_size=1024
-    ).resample
-    for part in [*fit(frame), *fit(None)]:
+    fit = _sound_fitter()
+    for part in [*fit.resample(_sound_frame(audio, 0)), *fit.resample(None)]:
         out.mux(stream.encode(part))
     out.mux(stream.encode(None))
+
+
+def _sound_fitter() -> Any:
+    """Cut sound into frames of the length that AAC wants."""
+    return av.AudioResampler(format="fltp", layout="mono", rate=SAMPLE_RATE, frame_size=1024)
+
+
+def _sound_frame(audio: NDArray[np.float32], first: int) -> Any:
+    frame = av.AudioFrame.from_ndarray(audio[None].astype(np.float32), format="fltp", layout="mono")
+    frame.sample_rate, frame.pts, frame.time_base = SAMPLE_RATE, first, Fraction(1, SAMPLE_RATE)
+    return frame
