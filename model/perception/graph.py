@@ -53,12 +53,9 @@ class Graph:
     """Name of the output."""
 
 
-def _conv(x: Tensor, kernel: Tensor, *bias: Tensor, **options: Any) -> Tensor:
-    strides, dilations, pads = options["strides"], options["dilations"], options["pads"]
-    plain = functional.conv2d
-    return plain(
-        x, kernel, *bias, stride=strides, padding=pads[:2], dilation=dilations, groups=options["group"]
-    )
+def _conv(x: Tensor, kernel: Tensor, bias: Tensor | None = None, **options: Any) -> Tensor:
+    padding, group = options["pads"][:2], options["group"]
+    return functional.conv2d(x, kernel, bias, options["strides"], padding, options["dilations"], group)
 
 
 def _matrix(x: Tensor, matrix: Tensor, bias: Tensor, **options: Any) -> Tensor:
