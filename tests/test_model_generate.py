@@ -18,13 +18,13 @@ from model.avatarsync.forced import forced_keyframes
 from model.baselines import hold_still, make_shelves, retrieve
 from model.cases import Places, make_cases
 from model.checkpoint import save_weights
+from model.codebook import join_ids
 from model.film import FilmConfig, Request, make_film, read_reference
 from model.generate import generate
 from model.layers import to_signed
 from model.presets import tiny
 from model.provenance import read_tag, tag
 from model.speech import from_audio, from_text
-from model.tokenizer import join_ids
 from model.training import make_interpolator, make_keyframes, make_tokenizer, to_dict
 
 PRESET = tiny()

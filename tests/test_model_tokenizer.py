@@ -1,58 +1,15 @@
-"""LFQ codes: bits, factors, entropies; and that a picture's gradient gets through them."""
+"""Pictures to tokens and back; that the decoder bends the reference, and that gradients get through codes."""
 
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
+from datapipe.records import Rejected
 from model.avatarsync.losses import expected_bits, mouth_places, mouth_weights, token_cross_entropy
+from model.codebook import ids_to_bits, join_ids, split_ids
 from model.layers import bend
-from model.tokenizer import (
-    Tokenizer,
-    TokenizerConfig,
-    bits_to_ids,
-    entropy_terms,
-    ids_to_bits,
-    join_ids,
-    quantise,
-    split_ids,
-)
+from model.tokenizer import Tokenizer, TokenizerConfig
 
 TINY = TokenizerConfig(size=32, widths=(16, 16, 24), groups=(3, 4))
-
-
-@settings(max_examples=50, deadline=None)
-@given(st.lists(st.integers(0, 2**18 - 1), min_size=1, max_size=8))
-def test_ids_survive_bits_and_factors(values):
-    ids = torch.tensor(values)
-    assert torch.equal(bits_to_ids(ids_to_bits(ids, 18)), ids)
-    assert torch.equal(join_ids(split_ids(ids, (6, 12)), (6, 12)), ids)
-
-
-def test_ids_are_little_endian_like_open_magvit2():
-    assert bits_to_ids(torch.tensor([[1.0, -1.0, 1.0, -1.0]])).item() == 0b0101
-    assert [int(part) for part in split_ids(torch.tensor(0b1011_01), (2, 4))] == [0b01, 0b1011]
-
-
-def test_zero_counts_as_minus_one_and_gradients_pass_straight_through():
-    latent = torch.tensor([0.0, -0.3, 0.2], requires_grad=True)
-    codes = quantise(latent)
-    assert codes.tolist() == [-1.0, -1.0, 1.0]
-    (codes * torch.tensor([1.0, 2.0, 3.0])).sum().backward()
-    assert latent.grad.tolist() == [1.0, 2.0, 3.0]
-
-
-@pytest.mark.parametrize("bits", [1, 4, 8])
-def test_factored_entropy_is_the_enumerated_one(bits):
-    torch.manual_seed(bits)
-    latent, temperature = torch.randn(32, bits) * 0.05, 0.1
-    codes = ids_to_bits(torch.arange(2**bits), bits)
-    p = (2 * latent @ codes.T / temperature).softmax(-1)
-    enumerated = -(p * p.clamp_min(1e-12).log()).sum(-1).mean()
-    whole = -(p.mean(0) * p.mean(0).clamp_min(1e-12).log()).sum()
-    each, together = entropy_terms(latent, temperature)
-    assert each.item() == pytest.approx(enumerated.item(), abs=2e-3)
-    assert together.item() >= whole.item() - 2e-3
 
 
 def test_decoding_the_ids_of_a_picture_is_its_reconstruction():
@@ -114,3 +71,38 @@ def test_mouth_weights_cover_the_box():
     assert weights[0, 0, 16:, 8:24].eq(5).all() and weights.eq(5).sum() == 16 * 16
     places = mouth_places(boxes, 32, 4, 5.0).view(4, 4)
     assert places[2:, 1:3].eq(5).all() and places.eq(5).sum() == 4
+
+
+VQ = TokenizerConfig(size=32, widths=(16, 16, 24), groups=(7,), quantiser="vq", vector_dim=4)
+
+
+def test_a_tokenizer_of_vectors_has_the_same_face():
+    torch.manual_seed(0)
+    tokenizer = Tokenizer(VQ).eval()
+    picture, reference = torch.rand(2, 2, 3, 32, 32) * 2 - 1
+    ids = tokenizer.encode(picture)
+    assert ids.shape == (2, VQ.num_tokens) and int(ids.max()) < 2**VQ.bits
+    assert tokenizer.codes(ids).shape == (2, 4, VQ.side, VQ.side)
+    whole = tokenizer(picture, reference).picture
+    assert torch.allclose(tokenizer.decode(tokenizer.codes(ids), reference), whole, atol=1e-4)
+
+
+def test_vector_ids_are_one_group():
+    with pytest.raises(Rejected, match=r"one group.*groups=\(12,\)"):
+        TokenizerConfig(quantiser="vq", groups=(6, 6))
+
+
+@pytest.mark.parametrize("config", [TINY, VQ], ids=["lfq", "vq"])
+def test_expected_codes_of_a_window_are_a_grid_each(config):
+    torch.manual_seed(0)
+    tokenizer = Tokenizer(config)
+    ids = torch.randint(0, 2**7, (2, 3, config.num_tokens))
+    parts = split_ids(ids, config.groups)
+    logits = tuple(
+        (50.0 * torch.nn.functional.one_hot(part, 2**bits)).requires_grad_()
+        for part, bits in zip(parts, config.groups, strict=True)
+    )
+    code = tokenizer.expected(logits)
+    assert torch.allclose(code, tokenizer.codes(ids.flatten(0, 1)), atol=1e-5)
+    code.square().mean().backward()
+    assert all(each.grad is not None for each in logits)

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ..tokenizer import join_ids
+from ..codebook import join_ids
 from .keyframes import KeyframeTransformer
 from .masks import FRAME, layout
 

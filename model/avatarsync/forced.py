@@ -9,7 +9,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ..tokenizer import Tokenizer, join_ids
+from ..codebook import join_ids
+from ..tokenizer import Tokenizer
 from .keyframes import KeyframeTransformer
 from .render import decode_pictures
 

@@ -18,8 +18,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ..codebook import split_ids
 from ..layers import FeedForward
-from ..tokenizer import split_ids
 from .masks import FRAME, PHONEME, FrameScope, Layout, PhonemeScope, dense_mask, layout
 from .vocabulary import NUM_CLASSES, Vocabulary, viseme_class
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ..tokenizer import ids_to_bits, split_ids
+from ..codebook import SignCodebook, split_ids
 
 
 def mouth_weights(boxes_B4: Tensor, size: int, mouth: float) -> Tensor:
@@ -58,13 +58,7 @@ def expected_bits(logits: tuple[Tensor, ...], groups: tuple[int, ...]) -> Tensor
     The expectation of a factored LFQ code is the expectation of each sub-token's sign pattern, so pixel
     losses reach the logits without a softmax over the whole codebook.
     """
-    codes = []
-    for each, bits in zip(logits, groups, strict=True):
-        table = ids_to_bits(torch.arange(2**bits), bits)
-        soft = each.softmax(-1) @ table
-        hard = table[each.argmax(-1)]
-        codes.append(soft + (hard - soft).detach())
-    return torch.cat(codes, dim=-1)
+    return SignCodebook(groups).expected(logits)
 
 
 def mouth_places(boxes_B4: Tensor, size: int, side: int, mouth: float) -> Tensor:

@@ -9,7 +9,7 @@ import numpy as np
 from torch import Tensor
 
 from ..data import TalkingClip
-from ..tokenizer import Tokenizer, entropy_terms
+from ..tokenizer import Tokenizer
 from .draws import Objective, PictureLoss, boxes_at, clip_odds, picture_terms, pictures_at, points_at
 
 
@@ -22,7 +22,9 @@ class TokenizerLoss(PictureLoss):
     points: float = 6.0
     """Weight of the points of lips and chin."""
     entropy: float = 0.003
-    """Weight of confident, evenly used bits."""
+    """Weight of confident, evenly used codes, per bit."""
+    temperature: float = 0.1
+    """How soft the choice of a code is in the entropies."""
     commit: float = 0.02
     """Weight of latents near their codes."""
 
@@ -43,10 +45,10 @@ def tokenizer_objective(model: Tokenizer, clips: Sequence[TalkingClip], config: 
         points = (rebuilt.points_BL2 - points_at(drawn + drawn, at + given)).abs().mean()
         terms = picture_terms(rebuilt.picture, real, boxes_at(drawn, at), points, config)
         flat = rebuilt.latent.permute(0, 2, 3, 1).flatten(0, 2)
-        sure, even = entropy_terms(flat)
-        commit = (flat - flat.sign().detach()).square().mean()
-        codes = config.entropy * (sure - even) / flat.shape[1]
-        return terms | {"loss": terms["loss"] + codes + config.commit * commit, "entropy": even.detach()}
+        codes = model.codebook.terms(flat, config.temperature)
+        decided = config.entropy * (codes.sure - codes.even) / model.config.bits
+        loss = terms["loss"] + decided + config.commit * codes.commit + codes.codebook
+        return terms | {"loss": loss, "entropy": codes.even.detach()}
 
     return step
 
