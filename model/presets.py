@@ -77,6 +77,9 @@ def paper() -> Preset:
             width=1024, depth=24, heads=16, num_tokens=tokenizer.num_tokens, groups=(6, 12)
         ),
         keyframes_train=TrainConfig(steps=10_000, learning_rate=1e-4, warmup=0.02),
+        keyframes_loss=KeyframeLoss(
+            pixels_from=0.6, lpips=0.5, identity=0.1, facial=0.1, points=0.0, pixels=0.0
+        ),
         interpolator=InterpolatorConfig(size=512, fine_width=64, coarse_width=192, depth=4),
         interpolator_train=TrainConfig(steps=50_000, learning_rate=2e-4),
     )

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from datapipe.records import Rejected
-from model.avatarsync.losses import expected_bits, mouth_places, mouth_weights, token_cross_entropy
-from model.codebook import ids_to_bits, join_ids, split_ids
+from model.avatarsync.losses import mouth_places, mouth_weights, token_cross_entropy
+from model.codebook import SignCodebook, ids_to_bits, join_ids, split_ids
 from model.layers import bend
 from model.tokenizer import Tokenizer, TokenizerConfig
 
@@ -50,11 +50,11 @@ def test_without_reference_the_picture_depends_on_tokens_alone():
 def test_pixel_gradients_reach_the_logits_and_sharp_logits_are_hard():
     groups = (3, 4)
     logits = tuple(torch.randn(2, 5, 2**bits).mul(3).requires_grad_() for bits in groups)
-    bits = expected_bits(logits, groups)
+    bits = SignCodebook(groups).expected(logits)
     hard = join_ids(tuple(each.argmax(-1) for each in logits), groups)
     assert torch.equal(bits.detach(), ids_to_bits(hard, 7))
     bits.square().mean().backward()
-    (expected_bits(logits, groups) * torch.randn(7)).sum().backward()
+    (SignCodebook(groups).expected(logits) * torch.randn(7)).sum().backward()
     assert all(each.grad.abs().sum() > 0 for each in logits)
 
 

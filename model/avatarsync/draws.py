@@ -76,3 +76,8 @@ def boxes_at(clips: Sequence[TalkingClip], at: Sequence[int]) -> Tensor:
 def points_at(clips: Sequence[TalkingClip], at: Sequence[int]) -> Tensor:
     """Points of lips and chin of those frames, (B, L, 2) from -1 to 1."""
     return torch.from_numpy(np.stack([c.points_TL2[i] for c, i in zip(clips, at, strict=True)]))
+
+
+def faces_at(clips: Sequence[TalkingClip], at: Sequence[int]) -> Tensor:
+    """Maps (B, 2, 3) from pixels of those frames to the face that identity networks read."""
+    return torch.from_numpy(np.stack([c.faces_T23[i] for c, i in zip(clips, at, strict=True)]))

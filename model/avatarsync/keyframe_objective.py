@@ -1,4 +1,9 @@
-"""What a step of the keyframe transformer's training draws, and the loss it gives."""
+"""What a step of the keyframe transformer's training draws, and the loss it gives (paper 3.3, eq. 6 to 10).
+
+First the tokens alone (eq. 6). From `pixels_from` on codes are decoded too, and pictures are compared with
+the true frames: LPIPS (eq. 7), identity (8) and facial similarity (9), and our own points and pixels. Their
+gradient passes the codebook straight through, by the expected code.
+"""
 
 from __future__ import annotations
 
@@ -12,14 +17,14 @@ from torch import Tensor
 from ..data import TalkingClip
 from ..layers import to_signed
 from ..tokenizer import Tokenizer
-from .draws import Objective, boxes_at, clip_odds, mouth_psnr, pictures_at, points_at
+from .draws import Objective, boxes_at, clip_odds, faces_at, mouth_psnr, pictures_at, points_at
 from .keyframes import KeyframeTransformer
-from .losses import expected_bits, mouth_places, mouth_weights, token_cross_entropy, weighted_l1
+from .losses import LOOKS, mouth_places, mouth_weights, token_cross_entropy, weighted_l1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeyframeLoss:
-    """Weights of the keyframe transformer's terms."""
+    """Weights of the keyframe transformer's terms; a term of weight 0 is not computed."""
 
     clips: int = 3
     """Clips a step."""
@@ -31,12 +36,28 @@ class KeyframeLoss:
     """Largest share of tokens before a place that are taken from another keyframe of the clip."""
     pixels_from: float = 0.4
     """Part of the training after which decoded codes count too (the paper's second phase)."""
+    lpips: float = 0.0
+    """Weight of LPIPS in that phase (eq. 7, lambda 2)."""
+    identity: float = 0.0
+    """Weight of the identity network's distance, 1 - cosine, in that phase (eq. 8, lambda 3)."""
+    facial: float = 0.0
+    """Weight of the facial-similarity network, half of 1 - cosine, in that phase (eq. 9, lambda 4)."""
     points: float = 40.0
-    """Weight of the points of lips and chin in that phase."""
+    """Weight of the points of lips and chin in that phase; left out where the tokenizer tells none."""
     pixels: float = 2.0
     """Weight of the pixel term in that phase."""
     pixel_units: int = 4
-    """Keyframes a step that are decoded for it."""
+    """Keyframes a step that are decoded to be looked at."""
+
+    @property
+    def looks(self) -> dict[str, float]:
+        """Weights of the frozen networks' terms that count, by name."""
+        return {name: weight for name in LOOKS if (weight := float(getattr(self, name))) > 0}
+
+    @property
+    def decodes(self) -> bool:
+        """Whether any term looks at pictures."""
+        return self.pixels > 0 or bool(self.looks)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -66,6 +87,7 @@ def keyframes_objective(
     encoded = [encode_clip(tokenizer, clip) for clip in clips]
     odds = clip_odds([len(clip.phonemes) for clip in clips])
     groups, size, side = model.config.groups, tokenizer.config.size, tokenizer.config.side
+    weight_of = {"points": config.points, "pixels": config.pixels, **config.looks}
 
     def step(rng: np.random.Generator, done: float) -> dict[str, Tensor]:
         drawn = _draw_windows(clips, encoded, odds, config, rng, model)
@@ -81,9 +103,9 @@ def keyframes_objective(
             "mouth_tokens": losses.detach()[weights > 1].mean(),
         }
         if done >= config.pixels_from:
-            code = tokenizer.fold(expected_bits(logits, groups).flatten(0, 1))
-            terms |= _seen_terms(tokenizer, code, drawn, config, rng)
-            terms["loss"] = terms["loss"] + config.points * terms["points"] + config.pixels * terms["pixels"]
+            terms |= _seen_terms(tokenizer, tokenizer.expected(logits), drawn, config, rng)
+            for name in (each for each in weight_of if each in terms):
+                terms["loss"] = terms["loss"] + weight_of[name] * terms[name]
         return terms
 
     return step
@@ -123,23 +145,30 @@ def _draw_windows(
 def _seen_terms(
     tokenizer: Tokenizer, code: Tensor, drawn: _Windows, config: KeyframeLoss, rng: np.random.Generator
 ) -> dict[str, Tensor]:
-    """What the written codes look like: points of all units, pixels of a few."""
+    """What the written codes look like: points of all units, pictures of a few."""
     owners, frames = drawn.flat()
-    points = (tokenizer.points(code) - points_at(owners, frames)).abs().mean()
-    pick = rng.choice(len(frames), min(config.pixel_units, len(frames)), replace=False)
-    some, at = [owners[i] for i in pick], [frames[i] for i in pick]
-    given = [drawn.given[i // len(drawn.at_Bn[0])] for i in pick]
-    made, real, boxes = (
-        tokenizer.decode(code[pick], pictures_at(some, given)),
-        pictures_at(some, at),
-        boxes_at(some, at),
-    )
+    terms: dict[str, Tensor] = {}
+    if config.points > 0 and tokenizer.has_points:
+        terms["points"] = (tokenizer.points(code) - points_at(owners, frames)).abs().mean()
+    if config.decodes:
+        pick = rng.choice(len(frames), min(config.pixel_units, len(frames)), replace=False)
+        some, at = [owners[i] for i in pick], [frames[i] for i in pick]
+        given = [drawn.given[i // len(drawn.at_Bn[0])] for i in pick]
+        made = tokenizer.decode(code[pick], pictures_at(some, given))
+        terms |= _picture_terms(made, some, at, config)
+    return terms
+
+
+def _picture_terms(
+    made: Tensor, clips: Sequence[TalkingClip], at: Sequence[int], config: KeyframeLoss
+) -> dict[str, Tensor]:
+    """Pictures beside the true frames: pixels, and what frozen networks see."""
+    real, boxes, faces = pictures_at(clips, at), boxes_at(clips, at), faces_at(clips, at)
     weights = mouth_weights(boxes, real.shape[-1], config.mouth)
-    return {
-        "points": points,
-        "pixels": weighted_l1(made, real, weights),
-        "mouth_psnr": mouth_psnr(made.detach(), real, boxes),
-    }
+    terms = {name: LOOKS[name](made, real, faces) for name in config.looks}
+    if config.pixels > 0:
+        terms["pixels"] = weighted_l1(made, real, weights)
+    return terms | {"mouth_psnr": mouth_psnr(made.detach(), real, boxes)}
 
 
 @torch.no_grad()
