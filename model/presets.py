@@ -73,6 +73,10 @@ def paper() -> Preset:
         name="paper",
         tokenizer=tokenizer,
         tokenizer_train=TrainConfig(steps=100_000, learning_rate=1e-4),
+        # Open-MAGVIT2's weights and temperature; its entropies are not divided by the 18 bits
+        tokenizer_loss=TokenizerLoss(
+            lpips=1.0, adversary=0.1, lecam=0.05, entropy=0.1 * 18, temperature=0.01, commit=0.25
+        ),
         keyframes=KeyframeConfig(
             width=1024, depth=24, heads=16, num_tokens=tokenizer.num_tokens, groups=(6, 12)
         ),

@@ -21,7 +21,7 @@ from .avatarsync.interpolate import Interpolator, InterpolatorConfig
 from .avatarsync.interpolator_objective import interpolator_objective
 from .avatarsync.keyframe_objective import keyframes_objective
 from .avatarsync.keyframes import KeyframeConfig, KeyframeTransformer
-from .avatarsync.tokenizer_objective import tokenizer_objective
+from .avatarsync.tokenizer_objective import make_opponent, tokenizer_objective
 from .avatarsync.vocabulary import Vocabulary
 from .checkpoint import RESUME, WEIGHTS, Done, load_config, load_weights, save_weights
 from .data import TalkingClip, load_clips
@@ -67,7 +67,10 @@ def make_tokenizer(clips: Sequence[TalkingClip], preset: Preset) -> Trained[Toke
     torch.manual_seed(preset.tokenizer_train.seed)
     network = Tokenizer(preset.tokenizer)
     network.points.rest.data.copy_(_resting_points(clips))
-    return Trained(network, tokenizer_objective(network, clips, preset.tokenizer_loss))
+    opponent = make_opponent(preset.tokenizer_loss)
+    return Trained(
+        network, tokenizer_objective(network, clips, preset.tokenizer_loss, opponent), opponent=opponent
+    )
 
 
 def make_keyframes(
