@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +23,7 @@ from .avatarsync.forced import forced_keyframes
 from .baselines import hold_still, make_shelves, retrieve
 from .data import load_clips
 from .film import read_picture
-from .generate import generate
+from .generate import GenerateConfig, generate
 from .layers import to_bytes, to_signed
 from .provenance import tag
 from .speech import Speech, from_audio
@@ -59,6 +59,8 @@ class Places:
     out: Path
     run: Path | None = None
     data: Sequence[Path] = ()
+    config: GenerateConfig = field(default_factory=GenerateConfig)
+    """How the run's videos are made."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,7 +85,7 @@ def make_cases(system: str, places: Places, keyframes: bool = False) -> int:
             "bad_input", f"{places.cases} holds no cases; write some with `avatarsync data export`"
         )
     began = time.perf_counter()
-    maker = SYSTEMS[system](places.run, places.data)
+    maker = SYSTEMS[system](places)
     if keyframes and maker.force is None:
         raise Rejected("bad_input", f"the system {system} has no keyframes; leave --keyframes out")
     loaded = time.perf_counter() - began
@@ -157,16 +159,16 @@ def _speech(case: Case, needed: bool) -> Speech:
     return Speech(language=case.sample.language, phonemes=(), duration=duration, audio=case.audio)
 
 
-def _avatarsync(run: Path | None, data: Sequence[Path]) -> System:
-    if run is None:
+def _avatarsync(places: Places) -> System:
+    if places.run is None:
         raise Rejected("bad_input", "the system avatarsync needs --run RUN, the folder of a trained run")
-    avatar = load_avatar(run)
+    avatar = load_avatar(places.run)
 
     def make(case: Case, speech: Speech) -> Iterator[NDArray[np.uint8]]:
         if case.reference_HW3.shape[0] != avatar.size:
             side = case.reference_HW3.shape[0]
             raise Rejected("bad_input", f"the reference has {side} px, the run works at {avatar.size}")
-        return generate(avatar, case.reference_HW3, speech.phonemes, speech.duration)
+        return generate(avatar, case.reference_HW3, speech.phonemes, speech.duration, places.config)
 
     def force(case: Case, truth_THW3: NDArray[np.uint8]) -> NDArray[np.uint8]:
         given = [keyframe.phoneme for keyframe in case.sample.keyframes]
@@ -181,19 +183,19 @@ def _avatarsync(run: Path | None, data: Sequence[Path]) -> System:
     return System(name="avatarsync", run_id=avatar.run_id, make=make, force=force)
 
 
-def _static(run: Path | None, data: Sequence[Path]) -> System:
+def _static(places: Places) -> System:
     def make(case: Case, speech: Speech) -> Iterator[NDArray[np.uint8]]:
         return iter([hold_still(case.reference_HW3, speech.duration)])
 
     return System(name="static", run_id="none", make=make, needs_speech=False)
 
 
-def _retrieval(run: Path | None, data: Sequence[Path]) -> System:
-    if not data:
+def _retrieval(places: Places) -> System:
+    if not places.data:
         raise Rejected(
             "bad_input", "the system retrieval needs --data SHARDS, the clips to take pictures from"
         )
-    shelves = make_shelves(load_clips(data, "train", None))
+    shelves = make_shelves(load_clips(places.data, "train", None))
 
     def make(case: Case, speech: Speech) -> Iterator[NDArray[np.uint8]]:
         speaker = f"{case.sample.source}/{case.sample.speaker}"
@@ -202,7 +204,7 @@ def _retrieval(run: Path | None, data: Sequence[Path]) -> System:
     return System(name="retrieval", run_id="none", make=make)
 
 
-SYSTEMS: dict[str, Callable[[Path | None, Sequence[Path]], System]] = {
+SYSTEMS: dict[str, Callable[[Places], System]] = {
     "avatarsync": _avatarsync,
     "static": _static,
     "retrieval": _retrieval,
