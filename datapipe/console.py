@@ -48,14 +48,22 @@ def emit(line: str) -> None:
     sys.stdout.flush()
 
 
-def track(items: Iterable[ItemT], label: str, total: int | None = None) -> Iterator[ItemT]:
-    """Yield the items under a progress bar; without a terminal, a line at the start and at the end."""
+def track(
+    items: Iterable[ItemT],
+    label: str,
+    total: int | None = None,
+    count_of: Callable[[ItemT], int] = lambda item: 1,
+) -> Iterator[ItemT]:
+    """Yield the items under a progress bar; without a terminal, a line at the start and at the end.
+
+    `count_of` says how far an item brings the bar.
+    """
     count = len(items) if total is None and isinstance(items, Sized) else total
     with _bar() as progress:
         task = progress.add_task(label, total=count)
         for item in items:
             yield item
-            progress.advance(task)
+            progress.advance(task, count_of(item))
 
 
 def _bar() -> Progress:

@@ -136,15 +136,30 @@ def crop_frames(frames_THW3: Image, matrices_T23: NDArray[Any], size: int) -> Im
     return np.stack([warp(frame, matrix, size) for frame, matrix in pairs])
 
 
-def crop_image(image_HW3: Image, size: int, config: CropConfig = CropConfig()) -> Image:
+Choice = Literal["only", "largest"]
+BYSTANDER = 0.3
+"""A face smaller than this part of the largest is background."""
+
+
+def crop_image(
+    image_HW3: Image, size: int, config: CropConfig = CropConfig(), choice: Choice = "largest"
+) -> Image:
     """Cut the crop of a still picture, framed as the videos are: (size, size, 3).
 
-    Raises `Rejected("no_face")` when the picture shows none.
+    Raises `Rejected`: no_face when the picture shows none, bad_input when it shows several and `choice` is
+    `only`.
     """
     found = detect(image_HW3, FaceConfig())
     if not found:
         raise Rejected(
             "no_face", "no face was found in the picture; give one that shows a face from the front"
+        )
+    largest = max(face.size for face in found)
+    count = sum(face.size >= BYSTANDER * largest for face in found)
+    if choice == "only" and count > 1:
+        raise Rejected(
+            "bad_input",
+            f"the picture shows {count} faces; crop it to one, or take the largest: --face largest",
         )
     points_K2 = landmarks(image_HW3, max(found, key=lambda face: face.size * face.score))
     return warp(image_HW3, fit_matrices(points_K2[None], replace(config, size=size))[0], size)

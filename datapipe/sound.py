@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
 
 import av
 import av.error
@@ -31,12 +34,14 @@ class Sound:
     """Length of what the decoder refused or what was no number; silence stands there."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class _Run:
     """Sound without a gap, resampled; `time` is on the container's clock."""
 
-    time: Seconds
-    pieces: list[NDArray[np.float32]] = field(default_factory=list)
+    def __init__(self, time: Seconds) -> None:
+        self.time = time
+        self.pieces: list[NDArray[np.float32]] = []
+        self.num_taken = 0
+        """Samples that were handed over already."""
 
 
 def read_sound(source: Source, start: Seconds = 0.0, end: Seconds | None = None) -> Sound:
@@ -54,6 +59,44 @@ def read_sound(source: Source, start: Seconds = 0.0, end: Seconds | None = None)
     if not runs:
         raise Rejected("no_audio", f"{name} has an audio track without samples; copy it again")
     return _on_clock(runs, start, end, tape.damaged)
+
+
+def sound_blocks(source: Path | IO[bytes]) -> Iterator[NDArray[np.float32]]:
+    """Decode the first track piece by piece, whatever its length: what `read_sound` gives, joined.
+
+    A stream that cannot be sought (standard input) must hold WAV. Raises `Rejected`: what opening raises,
+    no_audio.
+    """
+    name = name_of(source) if isinstance(source, Path) else "the stream of sound"
+    with _any_opened(source) as container:
+        stream, done = audio_stream(container, name), 0
+        tape = _Tape(origin(container), 0.0, float("inf"))
+        for packet in packets(container, stream):
+            if not tape.add(packet):
+                break
+            for piece in tape.take(done):
+                done += len(piece)
+                yield piece
+        tape.finish()
+        for piece in tape.take(done):
+            done += len(piece)
+            yield piece
+    if not done:
+        raise Rejected("no_audio", f"{name} has an audio track without samples; copy it again")
+
+
+@contextmanager
+def _any_opened(source: Path | IO[bytes]) -> Iterator[Any]:
+    if isinstance(source, Path):
+        with opened(source) as container:
+            yield container
+        return
+    try:
+        with av.open(source, format="wav") as container:
+            yield container
+    except av.error.FFmpegError as error:
+        message = "the stream of sound is no WAV that can be read; pipe one in, or give a file"
+        raise Rejected("no_audio", message) from error
 
 
 class _Tape:
@@ -85,6 +128,21 @@ class _Tape:
         """Give the runs that hold anything."""
         self._flush()
         return [run for run in self._runs if run.pieces]
+
+    def take(self, done: int) -> Iterator[NDArray[np.float32]]:
+        """Hand over what was decoded since, on the clock: silence up to each piece, overlaps cut off."""
+        for run in self._runs:
+            for piece in run.pieces:
+                first = round(run.time * SAMPLE_RATE) + run.num_taken
+                run.num_taken += len(piece)
+                if first > done:
+                    yield np.zeros(first - done, np.float32)
+                fresh = piece[max(done - first, 0) :]
+                if len(fresh):
+                    yield np.clip(np.where(np.isfinite(fresh), fresh, 0.0), -1.0, 1.0).astype(np.float32)
+                done = max(done, first + len(piece))
+            run.pieces.clear()
+        del self._runs[:-1]
 
     def _take(self, frame: Any) -> bool:
         time = self._reached if frame.pts is None else self._time(frame)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import sys
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -58,6 +59,14 @@ class Generate:
     """Words to say, in a robotic voice by rule; for a natural one give --audio and --transcript."""
     crop: bool = True
     """Find and cut out the face; `--no-crop` when the picture is a crop already."""
+    face: Literal["only", "largest"] = "only"
+    """only: a picture with several faces is refused. largest: its largest face is taken."""
+    units: int = 16
+    """Most keyframes that are written together; fewer need less memory."""
+    device: str = "cpu"
+    """cpu, cuda, cuda:1 or mps."""
+    json: bool = False
+    """Print the facts of the video (frames, seconds, rtf, first_frame_seconds, run_id) as JSON."""
     temperature: float = 0.0
     """0 writes the likeliest tokens; above it they are sampled."""
     seed: int = 0
@@ -130,12 +139,19 @@ def _generate(command: Generate) -> int:
     from .film import FilmConfig, Request, make_film
 
     torch.set_num_threads(command.threads)
-    config = FilmConfig(crop=command.crop, temperature=command.temperature, seed=command.seed)
+    config = FilmConfig(
+        crop=command.crop,
+        face=command.face,
+        temperature=command.temperature,
+        seed=command.seed,
+        units=command.units,
+        device=command.device,
+    )
     request = Request(
         language=command.language, audio=command.audio, transcript=command.transcript, text=command.text
     )
-    make_film(command.run, command.reference, request, command.out, config)
-    emit(str(command.out))
+    made = make_film(command.run, command.reference, request, command.out, config)
+    emit(json.dumps(asdict(made)) if command.json else str(command.out))
     return 0
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -18,13 +18,13 @@ from datapipe.files import publish, write_text
 from datapipe.media import SAMPLE_RATE, read_audio, read_frames, write_video
 from datapipe.records import Rejected, Sample, read_record
 
-from .avatar import load_avatar
+from .avatar import bind, load_avatar
 from .avatarsync.forced import forced_keyframes
 from .baselines import hold_still, make_shelves, retrieve
 from .data import load_clips
-from .film import read_picture
-from .generate import GenerateConfig, generate
+from .generate import generate
 from .layers import to_bytes, to_signed
+from .picture import read_picture
 from .provenance import tag
 from .speech import Speech, from_audio
 
@@ -59,8 +59,6 @@ class Places:
     out: Path
     run: Path | None = None
     data: Sequence[Path] = ()
-    config: GenerateConfig = field(default_factory=GenerateConfig)
-    """How the run's videos are made."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,7 +83,7 @@ def make_cases(system: str, places: Places, keyframes: bool = False) -> int:
             "bad_input", f"{places.cases} holds no cases; write some with `avatarsync data export`"
         )
     began = time.perf_counter()
-    maker = SYSTEMS[system](places)
+    maker = SYSTEMS[system](places.run, places.data)
     if keyframes and maker.force is None:
         raise Rejected("bad_input", f"the system {system} has no keyframes; leave --keyframes out")
     loaded = time.perf_counter() - began
@@ -159,16 +157,13 @@ def _speech(case: Case, needed: bool) -> Speech:
     return Speech(language=case.sample.language, phonemes=(), duration=duration, audio=case.audio)
 
 
-def _avatarsync(places: Places) -> System:
-    if places.run is None:
+def _avatarsync(run: Path | None, data: Sequence[Path]) -> System:
+    if run is None:
         raise Rejected("bad_input", "the system avatarsync needs --run RUN, the folder of a trained run")
-    avatar = load_avatar(places.run)
+    avatar = load_avatar(run)
 
     def make(case: Case, speech: Speech) -> Iterator[NDArray[np.uint8]]:
-        if case.reference_HW3.shape[0] != avatar.size:
-            side = case.reference_HW3.shape[0]
-            raise Rejected("bad_input", f"the reference has {side} px, the run works at {avatar.size}")
-        return generate(avatar, case.reference_HW3, speech.phonemes, speech.duration, places.config)
+        return generate(avatar, bind(avatar, case.reference_HW3), speech.phonemes, speech.duration)
 
     def force(case: Case, truth_THW3: NDArray[np.uint8]) -> NDArray[np.uint8]:
         given = [keyframe.phoneme for keyframe in case.sample.keyframes]
@@ -183,19 +178,19 @@ def _avatarsync(places: Places) -> System:
     return System(name="avatarsync", run_id=avatar.run_id, make=make, force=force)
 
 
-def _static(places: Places) -> System:
+def _static(run: Path | None, data: Sequence[Path]) -> System:
     def make(case: Case, speech: Speech) -> Iterator[NDArray[np.uint8]]:
         return iter([hold_still(case.reference_HW3, speech.duration)])
 
     return System(name="static", run_id="none", make=make, needs_speech=False)
 
 
-def _retrieval(places: Places) -> System:
-    if not places.data:
+def _retrieval(run: Path | None, data: Sequence[Path]) -> System:
+    if not data:
         raise Rejected(
             "bad_input", "the system retrieval needs --data SHARDS, the clips to take pictures from"
         )
-    shelves = make_shelves(load_clips(places.data, "train", None))
+    shelves = make_shelves(load_clips(data, "train", None))
 
     def make(case: Case, speech: Speech) -> Iterator[NDArray[np.uint8]]:
         speaker = f"{case.sample.source}/{case.sample.speaker}"
@@ -204,7 +199,7 @@ def _retrieval(places: Places) -> System:
     return System(name="retrieval", run_id="none", make=make)
 
 
-SYSTEMS: dict[str, Callable[[Places], System]] = {
+SYSTEMS: dict[str, Callable[[Path | None, Sequence[Path]], System]] = {
     "avatarsync": _avatarsync,
     "static": _static,
     "retrieval": _retrieval,

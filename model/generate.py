@@ -1,27 +1,26 @@
 """READ FIRST: a reference picture and timed phonemes become video frames.
 
-reference -> tokens -> one keyframe per phoneme, all at once (stage 1) -> pictures -> everything between
-them at the exact frame rate (stage 2). Training is in `training.py`, speech to phonemes in `speech.py`.
+reference -> tokens, once (`avatar.bind`) -> one keyframe per phoneme, block by block, the keyframes
+of a block all at once (stage 1) -> pictures -> everything between them at the exact frame rate (stage 2).
+Frames come as the phonemes do: a clip at once and a stream are the same code and give the same bytes.
+Training is in `training.py`, speech to phonemes in `speech.py`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from datapipe.keyframes import choose_keyframes
-from datapipe.media import FPS
 from datapipe.records import Phoneme, Seconds
 
 from .avatar import Avatar
-from .avatarsync.allocate import Strategy, count_frames
-from .avatarsync.decode import DecodeConfig, generate_tokens, read_prefix
-from .avatarsync.render import decode_pictures, render_frames
-from .layers import to_signed
+from .avatarsync.allocate import Strategy
+from .avatarsync.decode import DecodeConfig
+from .avatarsync.intervals import fill_between, fill_by_plan
+from .avatarsync.write import FIRST, Reference, gapless, in_blocks, is_local, write_keyframes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,22 +31,32 @@ class GenerateConfig:
     """Choice of tokens."""
     allocation: Strategy = "dynamic"
     """Where frames fall between keyframes; `fixed` and `random` are the paper's ablations."""
+    units: int = 16
+    """Most keyframes that are written together, after a first pair, so that the first frame comes soon."""
+    wide_units: int = 64
+    """The same where keyframes see several phonemes: what a keyframe sees ends with its block."""
 
 
 def generate(
     avatar: Avatar,
-    reference_HW3: NDArray[np.uint8],
-    phonemes: Sequence[Phoneme],
-    duration: Seconds,
+    reference: Reference,
+    phonemes: Iterable[Phoneme],
+    duration: Seconds | None = None,
     config: GenerateConfig = GenerateConfig(),
 ) -> Iterator[NDArray[np.uint8]]:
-    """Yield blocks of frames (n, S, S, 3) in order, round(duration * 25) frames in all."""
-    num_frames = count_frames(duration, FPS)
-    keyframes = choose_keyframes(tuple(phonemes), num_frames)
-    ids = torch.tensor(avatar.keyframes.vocabulary.phoneme_ids(each.phoneme for each in keyframes))
-    reference = to_signed(torch.from_numpy(reference_HW3)[None])
-    prefix = read_prefix(avatar.keyframes, avatar.tokenizer.encode(reference)[0])
-    tokens = generate_tokens(avatar.keyframes, ids, prefix, config.decode)
-    pictures = decode_pictures(avatar.tokenizer, tokens, reference)
-    times = np.array([each.time for each in keyframes])
-    return render_frames(avatar.interpolator, pictures, times, num_frames, config.allocation)
+    """Yield blocks of frames (n, S, S, 3) in order, round(duration * 25) frames in all.
+
+    `phonemes` follow each other without gaps from 0; frames come while they do. `duration` None is
+    the end of the last phoneme. Raises `Rejected("bad_input")`: no phonemes, gaps, an unknown phoneme.
+    """
+    heard = gapless(phonemes)
+    if is_local(avatar.keyframes.config):
+        blocks = in_blocks(heard, FIRST, config.units)
+    else:
+        blocks = in_blocks(heard, config.wide_units, config.wide_units)
+    keyframes = write_keyframes(avatar.tokenizer, avatar.keyframes, reference, blocks, config.decode)
+    if config.allocation == "dynamic":
+        return fill_between(avatar.interpolator, keyframes, duration)
+    drawn = tuple(keyframes)
+    until = drawn[-1].end if duration is None else duration
+    return fill_by_plan(avatar.interpolator, drawn, until, config.allocation)

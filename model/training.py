@@ -25,6 +25,7 @@ from .avatarsync.tokenizer_objective import make_opponent, tokenizer_objective
 from .avatarsync.vocabulary import Vocabulary
 from .checkpoint import RESUME, WEIGHTS, Done, load_config, load_weights, save_weights
 from .data import TalkingClip, load_clips
+from .framing import note_framing
 from .presets import Preset
 from .tokenizer import Tokenizer, TokenizerConfig
 from .train import NetworkT, TrainConfig, Trained, finish, finished, fit
@@ -46,6 +47,7 @@ def train_part(part: Part, data: Sequence[Path], preset: Preset, run: Path) -> D
         return earlier
     _drop_foreign_resume(folder, identity)
     clips = load_clips(data, "train", preset.tokenizer.size)
+    note_framing(data, run)
     seconds = TRAIN[part](clips, preset, run)
     done = Done(identity=identity, steps=_train_config(part, preset).steps, seconds=round(seconds, 1))
     finish(folder, done)

@@ -7,43 +7,30 @@ import pytest
 import torch
 from PIL import Image
 from toy import draw_face, make_clips
+from toy_run import SIZE, spoken, write_run
 
 from datapipe.media import probe, read_audio, read_frames, wav_bytes, write_video
 from datapipe.records import Keyframe, Phoneme, Probe, Rejected, Sample, to_json
 from model import cases
 from model.__main__ import main
-from model.avatar import load_avatar
+from model.avatar import bind, load_avatar
 from model.avatarsync.decode import generate_tokens, read_prefix
 from model.avatarsync.forced import forced_keyframes
 from model.baselines import hold_still, make_shelves, retrieve
 from model.cases import Places, make_cases
-from model.checkpoint import save_weights
 from model.codebook import join_ids
-from model.film import FilmConfig, Request, make_film, read_reference
+from model.film import FilmConfig, Request, make_film
 from model.generate import generate
 from model.layers import to_signed
-from model.presets import tiny
 from model.provenance import read_tag, tag
 from model.speech import from_audio, from_text
-from model.training import make_interpolator, make_keyframes, make_tokenizer, to_dict
 
-PRESET = tiny()
-SIZE = PRESET.tokenizer.size
 RATE = 16000
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    """A run with fresh weights: shapes and files are right, pictures need not be."""
-    folder, clips = tmp_path_factory.mktemp("run"), make_clips(2, SIZE)
-    tokenizer = make_tokenizer(clips, PRESET).network
-    keyframes = make_keyframes(clips, PRESET, tokenizer).network
-    interpolator = make_interpolator(clips, PRESET).network
-    save_weights(folder / "tokenizer", tokenizer, {"network": to_dict(PRESET.tokenizer)})
-    facts = {"network": to_dict(PRESET.keyframes), "vocabulary": to_dict(keyframes.vocabulary)}
-    save_weights(folder / "keyframes", keyframes, facts)
-    save_weights(folder / "interpolator", interpolator, {"network": to_dict(PRESET.interpolator)})
-    return folder
+    return write_run(tmp_path_factory.mktemp("run"))
 
 
 @pytest.fixture
@@ -53,17 +40,10 @@ def picture(tmp_path):
     return path
 
 
-def spoken(duration, symbols=("SIL", "AA", "M", "IY", "SIL")):
-    edges = np.linspace(0, duration, len(symbols) + 1)
-    return tuple(
-        Phoneme(symbol=s, start=float(a), end=float(b))
-        for s, a, b in zip(symbols, edges, edges[1:], strict=False)
-    )
-
-
 @pytest.mark.parametrize("duration", [0.04, 0.5, 1.0, 1.02, 2.345])
 def test_the_frame_count_is_exact(run, duration):
-    blocks = list(generate(load_avatar(run), draw_face(0, 0, 1, SIZE), spoken(duration), duration))
+    avatar = load_avatar(run)
+    blocks = list(generate(avatar, bind(avatar, draw_face(0, 0, 1, SIZE)), spoken(duration), duration))
     assert sum(map(len, blocks)) == round(duration * 25)
     assert all(block.shape[1:] == (SIZE, SIZE, 3) and block.dtype == np.uint8 for block in blocks)
 
@@ -71,15 +51,16 @@ def test_the_frame_count_is_exact(run, duration):
 def test_generation_is_deterministic(run):
     avatar = load_avatar(run)
     first, again = (
-        np.concatenate(list(generate(avatar, draw_face(0, 0, 1, SIZE), spoken(1), 1))) for _ in "ab"
+        np.concatenate(list(generate(avatar, bind(avatar, draw_face(0, 0, 1, SIZE)), spoken(1), 1)))
+        for _ in "ab"
     )
     assert np.array_equal(first, again)
 
 
 def test_a_single_phoneme_is_held(run):
-    frames = np.concatenate(
-        list(generate(load_avatar(run), draw_face(0, 0, 1, SIZE), spoken(0.4, ("SIL",)), 0.4))
-    )
+    avatar = load_avatar(run)
+    reference = bind(avatar, draw_face(0, 0, 1, SIZE))
+    frames = np.concatenate(list(generate(avatar, reference, spoken(0.4, ("SIL",)), 0.4)))
     assert len(frames) == 10 and (frames == frames[0]).all()
 
 
@@ -146,26 +127,6 @@ def test_silence_has_nothing_to_say():
     with pytest.raises(Rejected) as caught:
         from_audio(np.zeros(RATE, np.float32), "en", "hello")
     assert caught.value.reason == "silent"
-
-
-def test_pictures_that_do_not_fit_are_refused(picture, tmp_path):
-    with pytest.raises(Rejected, match="check the path"):
-        read_reference(tmp_path / "none.png", SIZE, crop=False)
-    (tmp_path / "text.png").write_text("no picture")
-    with pytest.raises(Rejected, match="PNG or JPEG"):
-        read_reference(tmp_path / "text.png", SIZE, crop=False)
-    Image.fromarray(np.zeros((40, 60, 3), np.uint8)).save(tmp_path / "wide.png")
-    with pytest.raises(Rejected, match="not square"):
-        read_reference(tmp_path / "wide.png", SIZE, crop=False)
-    assert read_reference(picture, 32, crop=False).shape == (32, 32, 3)
-
-
-@pytest.mark.assets
-def test_a_picture_without_a_face_is_refused(tmp_path):
-    Image.fromarray(np.full((200, 200, 3), 128, np.uint8)).save(tmp_path / "grey.png")
-    with pytest.raises(Rejected) as caught:
-        read_reference(tmp_path / "grey.png", SIZE, crop=True)
-    assert caught.value.reason == "no_face"
 
 
 def write_case(folder, duration=1.0):

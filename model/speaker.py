@@ -1,0 +1,142 @@
+"""A picture that can speak: set once, then asked for any number of videos or streams."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from datapipe.console import track
+from datapipe.crop import Choice
+from datapipe.media import FPS, new_reel
+from datapipe.records import Phoneme, Seconds
+
+from .avatar import Avatar, bind
+from .avatarsync.write import Reference
+from .generate import GenerateConfig
+from .hearing import Heard, Request, Sound, hear, hear_blocks
+from .picture import prepare, read_picture
+from .pieces import Piece, make_pieces
+from .provenance import tag
+
+Picture = Path | str | NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Made:
+    """Facts of one video."""
+
+    num_frames: int
+    media_seconds: Seconds
+    seconds: float
+    """From speech and bound picture to the last frame; hearing and encoding included, loading not."""
+    first_frame_seconds: float
+    """Until the first frames were there; hearing the first segment of the speech is part of it."""
+    rtf: float
+    """seconds / media_seconds."""
+    run_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Video:
+    """A video that is made when it is read; reading it again makes the same again."""
+
+    speaker: Speaker
+    start: Callable[[], Iterator[Heard]]
+    """Gives the speech from its beginning."""
+    config: GenerateConfig
+    num_frames: int | None = None
+    """How many there will be, when that is known beforehand."""
+
+    def pieces(self) -> Iterator[Piece]:
+        """Yield frames with their sound as they are made."""
+        return make_pieces(self.speaker.avatar, self.speaker.reference, self.start(), self.config)
+
+    def frames(self) -> Iterator[NDArray[np.uint8]]:
+        """Yield blocks of frames (n, S, S, 3) as they are made."""
+        return (piece.frames_THW3 for piece in self.pieces() if len(piece.frames_THW3))
+
+    def save(self, target: Path | str | IO[bytes]) -> Made:
+        """Write an mp4 with sound and provenance: a path gets it whole, a stream as it grows."""
+        place = Path(target) if isinstance(target, str) else target
+        began, first, count = time.perf_counter(), 0.0, 0
+        with new_reel(place, metadata=self.speaker.tag()) as reel:
+            for piece in track(
+                self.pieces(), "frames", self.num_frames, lambda piece: len(piece.frames_THW3)
+            ):
+                first = first or time.perf_counter() - began
+                reel.add(piece.frames_THW3, piece.audio)
+                count += len(piece.frames_THW3)
+        seconds = time.perf_counter() - began
+        return Made(
+            num_frames=count,
+            media_seconds=count / FPS,
+            seconds=round(seconds, 4),
+            first_frame_seconds=round(first, 4),
+            rtf=round(seconds * FPS / count, 4),
+            run_id=self.speaker.avatar.run_id,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Speaker:
+    """An avatar with a face. A value: binding another picture gives another speaker."""
+
+    avatar: Avatar
+    reference: Reference
+    config: GenerateConfig = field(default_factory=GenerateConfig)
+    """How its videos are made."""
+
+    @classmethod
+    def of(cls, avatar: Avatar, image: Picture, *, crop: bool = True, face: Choice = "only") -> Speaker:
+        """Read, crop and bind a picture; see `Avatar.set_reference`."""
+        picture = image if isinstance(image, np.ndarray) else read_picture(Path(image))
+        square = prepare(picture, avatar.crop if crop else None, face, avatar.size)
+        return cls(avatar=avatar, reference=bind(avatar, square))
+
+    def with_config(self, config: GenerateConfig) -> Speaker:
+        """Return the same face with other settings; nothing is computed again."""
+        return replace(self, config=config)
+
+    def tag(self) -> dict[str, str]:
+        """Provenance of its videos."""
+        return tag("avatarsync", self.avatar.run_id, self.reference.picture_HW3)
+
+    def speak(
+        self,
+        *,
+        language: str,
+        audio: Path | str | None = None,
+        transcript: str | None = None,
+        text: str | None = None,
+    ) -> Video:
+        """Prepare a video of a recording or of a text; frames are made when they are read.
+
+        Raises `Rejected`: bad_input (not exactly one of audio and text); reading it raises what `hear` and
+        `make_pieces` raise.
+        """
+        given = None if audio is None else Path(audio)
+        request = Request(language=language, audio=given, transcript=transcript, text=text)
+        return Video(speaker=self, start=lambda: hear(request), config=self.config)
+
+    def say(self, phonemes: Iterable[Phoneme], audio: Sound) -> Video:
+        """Prepare a video of timed phonemes, from 0 without gaps, and their 16 kHz sound."""
+        heard = Heard(phonemes=tuple(phonemes), audio=audio)
+        return Video(speaker=self, start=lambda: iter((heard,)), config=self.config)
+
+    def stream(
+        self, speech: Iterable[Heard] | Iterable[Sound], *, language: str | None = None
+    ) -> Iterator[Piece]:
+        """Yield frames and sound while speech comes in, in constant memory.
+
+        `speech` yields `Heard` segments (timed phonemes, which go on where the last ended), or with a
+        `language` blocks of 16 kHz sound, which are cut at silences, recognised and timed. The first frames
+        come with the first two phonemes; they are, byte for byte, those of the video of the whole speech.
+        """
+        heard: Any = speech if language is None else hear_blocks(speech, language)  # type: ignore[arg-type]
+        return make_pieces(self.avatar, self.reference, heard, self.config)
