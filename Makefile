@@ -5,7 +5,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 OUT ?= reports/demo
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow bench-datapipe bench-benchmark check format clean distclean
+.PHONY: help demo test test-slow bench-datapipe bench-benchmark bench-model check format clean distclean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -24,6 +24,9 @@ bench-datapipe: .venv/.bench ## measure how fast a build is, into reports/perfor
 
 bench-benchmark: .venv/.bench-tools ## measure how fast an evaluation is, into reports/performance (about twenty minutes)
 	$(BIN)/python -m benchmark.performance --out reports/performance
+
+bench-model: .venv/.bench ## measure how fast the generator is, into reports/performance (about ten minutes)
+	$(BIN)/python -m model.performance --out reports/performance
 
 check: .venv/.dev ## ruff, mypy --strict, import-linter
 	$(BIN)/ruff check .
@@ -57,7 +60,7 @@ distclean: clean ## remove .venv too
 	@touch $@
 
 .venv/.bench: .venv/.core
-	@echo "installing the ffmpeg program that builds are measured against"
+	@echo "installing what builds and scans are measured against"
 	$(PIP) install --prefer-binary -c constraints.txt -e '.[assets,bench]'
 	@touch $@
 

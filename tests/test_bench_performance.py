@@ -16,7 +16,7 @@ import torch
 from benchmark.frechet import frechet_distance
 from benchmark.performance import children, growth, one_pass
 from benchmark.performance.__main__ import SUITE
-from benchmark.performance.children import TOOLS, run_module, run_tool, tools_beside
+from benchmark.performance.children import TOOLS, run_tool, tools_beside
 from benchmark.performance.corpus import clip, folder_pair
 from benchmark.performance.frechet import by_grams, by_sqrtm, feature_sets, measure_frechet, relative
 from benchmark.performance.growth import fitted_exponent, write_features
@@ -25,6 +25,7 @@ from benchmark.performance.sizes import QUICK
 from benchmark.performance.tools import fvd
 from datapipe.media import probe, read_audio, read_frames
 from datapipe.performance.figures import Figure, Measurement, Performance, read_performance, write_performance
+from datapipe.performance.processes import run_module
 from datapipe.performance.render import render
 from datapipe.performance.suite import run_suite
 from datapipe.records import Rejected

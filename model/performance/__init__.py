@@ -1,0 +1,1 @@
+"""How fast the generator is, measured; see `reports/performance/model.md`."""

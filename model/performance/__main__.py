@@ -1,0 +1,28 @@
+"""`python -m model.performance`: measure the generator's speed and write the figures and their page."""
+
+from __future__ import annotations
+
+import sys
+
+from datapipe.performance.suite import Suite, run_suite
+
+from .decoding import measure_decoding
+from .film import measure_film
+from .growth import measure_growth
+from .sizes import FULL, QUICK
+
+SUITE = Suite(
+    package="model",
+    title="How fast the generator is",
+    measurements={
+        "a": measure_decoding,
+        "b": measure_growth,
+        "d": measure_film,
+    },
+    full=FULL,
+    quick=QUICK,
+    packages=("avatarsync", "av", "mambapy", "numpy", "onnxruntime", "torch", "transformers"),
+)
+
+if __name__ == "__main__":
+    sys.exit(run_suite(SUITE, sys.argv[1:]))

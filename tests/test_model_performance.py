@@ -1,0 +1,125 @@
+"""model.performance: all measurements run in small, their references are right; no time is judged."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from benchmark.cases import find_cases
+from datapipe.performance.figures import read_performance
+from datapipe.performance.processes import on_one_core
+from datapipe.performance.render import render
+from datapipe.records import Phoneme
+from model.avatar import load_avatar
+from model.avatarsync.decode import one_by_one
+from model.generate import generate
+from model.performance import decoding, film, growth
+from model.performance.__main__ import SUITE
+from model.performance.flow import StopWatch, timed
+from model.performance.seeded import seeded_avatar, write_run
+from model.performance.sizes import QUICK
+from model.performance.speaker import Speaker
+from model.presets import preset_named
+
+ROOT = Path(__file__).parent.parent
+TINY = replace(QUICK, decode_keyframes=2, side_by_side=(1, 2))
+
+
+@pytest.fixture(scope="module")
+def avatar():
+    return seeded_avatar(preset_named("tiny"))
+
+
+def spoken(count: int) -> tuple[Phoneme, ...]:
+    symbols = ("AA", "M", "IY", "S", "UW")[:count]
+    return tuple(Phoneme(symbol=s, start=0.1 * at, end=0.1 * at + 0.1) for at, s in enumerate(symbols))
+
+
+def test_seeded_weights_are_awake_and_always_the_same(avatar, tmp_path: Path) -> None:
+    assert all(parameter.any() for parameter in avatar.keyframes.parameters())
+    again = load_avatar(write_run(preset_named("tiny"), tmp_path))
+    pairs = zip(avatar.keyframes.state_dict().values(), again.keyframes.state_dict().values(), strict=True)
+    assert all(torch.equal(a, b) for a, b in pairs)
+
+
+def test_the_three_ways_of_decoding_write_the_same_and_no_constant_tokens(avatar) -> None:
+    model = avatar.keyframes
+    phonemes, reference = model.vocabulary.num_visual + torch.arange(3), decoding.random_tokens(model)
+    quick = decoding.in_lockstep(model, phonemes, reference)
+    assert torch.equal(quick, decoding.own_rows(model, phonemes, reference))
+    assert torch.equal(quick, one_by_one(model, phonemes, reference))
+    assert len(quick.unique()) > 10 and not torch.equal(quick[0], quick[1])
+
+
+def test_decoding_is_measured_with_its_bars() -> None:
+    figures = {each.name: each for each in decoding.measure_decoding(TINY, Path()).figures}
+    assert figures["tokens that differ"].holds is True
+    assert figures["time of sequential decoding over lockstep"].limit == 30.0
+
+
+def test_the_timed_flow_makes_what_generate_makes(avatar) -> None:
+    picture, phonemes = growth.random_picture(64), spoken(4)
+    firsts: list[bool] = []
+    made = timed(avatar, picture, phonemes, 0.4, lambda: firsts.append(True))
+    assert np.array_equal(made.frames_THW3, np.concatenate(list(generate(avatar, picture, phonemes, 0.4))))
+    assert tuple(made.stages) == growth.STAGES and firsts == [True]
+    assert 0 < made.first_frame <= sum(made.stages.values())
+
+
+def test_a_watch_leaves_no_gaps() -> None:
+    ticks = iter([0.0, 1.0, 3.0, 6.0])
+    watch = StopWatch(lambda: next(ticks))
+    assert [watch.lap(name) for name in "aba"] == [1.0, 3.0, 6.0]
+    assert watch.stages == {"a": 4.0, "b": 2.0}
+
+
+def test_the_clip_of_the_sweep_has_twenty_different_phonemes(tmp_path: Path) -> None:
+    growth.write_case(tmp_path / "cases", 64)
+    (case,) = find_cases(tmp_path / "cases")
+    assert case.sample is not None and case.picture is not None
+    assert len({each.symbol for each in case.sample.phonemes}) == 20
+    assert case.sample.phonemes[-1].end == pytest.approx(2.0)
+
+
+def test_a_session_makes_a_video_and_says_its_stages(tmp_path: Path) -> None:
+    growth.write_case(tmp_path / "cases", 64)
+    told = Speaker("tiny").speak(tmp_path / "cases/clip.png", spoken(3), tmp_path / "out.mp4", lambda: None)
+    assert set(told["stages"]) == set(growth.STAGES) and (tmp_path / "out.mp4").stat().st_size > 1000
+
+
+def test_a_process_is_held_to_one_core() -> None:
+    before = os.sched_getaffinity(0)
+    with on_one_core():
+        assert len(os.sched_getaffinity(0)) == 1
+    assert os.sched_getaffinity(0) == before
+
+
+def test_the_committed_page_is_drawn_from_the_committed_figures() -> None:
+    folder = ROOT / "reports/performance"
+    if not (folder / SUITE.file).exists():
+        pytest.skip("not measured yet")
+    measured = read_performance(folder, SUITE.file)
+    assert not measured.quick
+    assert (folder / SUITE.page).read_text(encoding="utf-8") == render(measured, SUITE.head)
+
+
+@pytest.mark.slow
+def test_growth_is_measured_by_the_suites_own_sweep(tmp_path: Path) -> None:
+    measured = growth.measure_growth(TINY, tmp_path)
+    assert [line.label for line in measured.tables[0].lines] == [str(count) for count in range(2, 21)]
+    assert len(measured.tables[1].lines) == 2
+
+
+@pytest.mark.slow
+@pytest.mark.assets
+def test_a_video_is_made_on_one_core_in_small(tmp_path: Path) -> None:
+    measured = film.measure_film(TINY, tmp_path)
+    assert measured.figures[0].limit == 1.0 and measured.figures[0].median > 0
+    assert json.loads((tmp_path / "told.json").read_text())["cores"] == 1
+    assert [line.label for line in measured.tables[0].lines] == list(film.STAGES)
