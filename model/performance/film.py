@@ -43,8 +43,8 @@ METHOD = (
     "the sound ({seconds:.1f} s, {keyframes} phonemes, {frames} frames), the words are given. Real-time "
     "factor: seconds of work over seconds of video. {stages}. The first frame is finished, in memory, when "
     "the first block of frames is; the speech has been read whole by then. Below: `avatarsync model "
-    "generate` as a command on one core, its start and loading included; and the same without words, where the "
-    "speech is recognised first (Whisper base)."
+    "generate` as a command on one core, its start and loading included; and the same without words, where "
+    "the speech is recognised first (Whisper base)."
 )
 
 
