@@ -12,12 +12,13 @@ from pathlib import Path
 
 from datapipe.machine import usable_cores
 from datapipe.performance.figures import Figure, Line, Measurement, Table
+from datapipe.performance.processes import run_module
 from datapipe.performance.repeat import interleaved, ratios
 from datapipe.records import Seconds
 
 from ..face_features import DETECT_EVERY
 from ..runs import read_run
-from .children import run_module, run_tool, tools_beside
+from .children import run_tool, tools_beside
 from .corpus import FolderPair, folder_pair
 from .sizes import Sizes
 

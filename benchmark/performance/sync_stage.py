@@ -17,11 +17,12 @@ from datapipe import faces
 from datapipe.media import read_audio, read_frames, write_video
 from datapipe.performance.chain import ffmpeg_path
 from datapipe.performance.figures import Figure, Line, Measurement, Table
+from datapipe.performance.processes import run_module
 from datapipe.performance.repeat import interleaved, ratios
 
 from ..sync.distances import SyncScore, lip_windows, num_windows, score, sound_windows
 from ..sync.judge import in_batches, load_judge
-from .children import run_module, run_tool, tools_beside
+from .children import run_tool, tools_beside
 from .corpus import whole_picture
 from .sizes import Sizes
 

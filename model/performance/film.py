@@ -66,6 +66,12 @@ def measure_film(sizes: Sizes, folder: Path) -> Measurement:
             limit=1.0,
         ),
         Figure(
+            name="processor seconds per second of video",
+            unit="",
+            values=_shares([each["processor"] for each in films], length),
+            expected="the same",
+        ),
+        Figure(
             name="real-time factor without the speech analysis",
             unit="",
             values=_shares([a - b for a, b in zip(sums, speech, strict=True)], length),

@@ -41,7 +41,7 @@ def main(plan: dict[str, Any]) -> dict[str, Any]:
 
 def _film(avatar: Any, plan: dict[str, Any]) -> dict[str, Any]:
     """From files to a file; stages, their sum, and the time until the first frames."""
-    watch = StopWatch()
+    watch, worked = StopWatch(), time.process_time()
     speech = from_audio(read_audio(Path(plan["audio"])), plan["language"], plan["transcript"])
     watch.lap("speech")
     picture = read_reference(Path(plan["reference"]), avatar.size, True)
@@ -54,7 +54,12 @@ def _film(avatar: Any, plan: dict[str, Any]) -> dict[str, Any]:
     watch.lap("mp4")
     stages: dict[str, Seconds] = {"speech": watch.stages["speech"], "picture": watch.stages["picture"]}
     stages |= made.stages | {"mp4": watch.stages["mp4"]}
-    return {"stages": stages, "first_frame": until_flow + made.first_frame, "keyframes": len(speech.phonemes)}
+    return {
+        "stages": stages,
+        "first_frame": until_flow + made.first_frame,
+        "processor": time.process_time() - worked,
+        "keyframes": len(speech.phonemes),
+    }
 
 
 if __name__ == "__main__":
