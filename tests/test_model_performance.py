@@ -12,19 +12,20 @@ import pytest
 import torch
 
 from benchmark.cases import find_cases
+from datapipe.media import read_frames
 from datapipe.performance.figures import read_performance
 from datapipe.performance.processes import on_one_core
 from datapipe.performance.render import render
 from datapipe.records import Phoneme
 from model.avatar import load_avatar
+from model.avatarsync import write
 from model.avatarsync.decode import one_by_one
-from model.generate import generate
 from model.performance import decoding, film, growth
 from model.performance.__main__ import SUITE
-from model.performance.flow import StopWatch, timed
+from model.performance.clocks import STAGES, clocked
 from model.performance.seeded import seeded_avatar, write_run
+from model.performance.sessions import Session
 from model.performance.sizes import QUICK
-from model.performance.speaker import Speaker
 from model.presets import preset_named
 
 ROOT = Path(__file__).parent.parent
@@ -63,20 +64,15 @@ def test_decoding_is_measured_with_its_bars() -> None:
     assert figures["time of sequential decoding over lockstep"].limit == 30.0
 
 
-def test_the_timed_flow_makes_what_generate_makes(avatar) -> None:
-    picture, phonemes = growth.random_picture(64), spoken(4)
-    firsts: list[bool] = []
-    made = timed(avatar, picture, phonemes, 0.4, lambda: firsts.append(True))
-    assert np.array_equal(made.frames_THW3, np.concatenate(list(generate(avatar, picture, phonemes, 0.4))))
-    assert tuple(made.stages) == growth.STAGES and firsts == [True]
-    assert 0 < made.first_frame <= sum(made.stages.values())
-
-
-def test_a_watch_leaves_no_gaps() -> None:
-    ticks = iter([0.0, 1.0, 3.0, 6.0])
-    watch = StopWatch(lambda: next(ticks))
-    assert [watch.lap(name) for name in "aba"] == [1.0, 3.0, 6.0]
-    assert watch.stages == {"a": 4.0, "b": 2.0}
+def test_a_clocked_generator_makes_the_same_and_is_free_again(avatar) -> None:
+    bound = avatar.set_reference(growth.random_picture(64), crop=False)
+    free = np.concatenate(list(bound.say(spoken(4), np.zeros(6400, np.float32)).frames()))
+    names = set(vars(avatar.tokenizer)), set(vars(avatar.interpolator)), write.generate_tokens
+    with clocked(avatar) as stages:
+        timed = np.concatenate(list(bound.say(spoken(4), np.zeros(6400, np.float32)).frames()))
+    assert np.array_equal(free, timed)
+    assert [name for name in STAGES if stages[name] == 0] == ["speech", "picture", "reference"]
+    assert (set(vars(avatar.tokenizer)), set(vars(avatar.interpolator)), write.generate_tokens) == names
 
 
 def test_the_clip_of_the_sweep_has_twenty_different_phonemes(tmp_path: Path) -> None:
@@ -89,8 +85,10 @@ def test_the_clip_of_the_sweep_has_twenty_different_phonemes(tmp_path: Path) -> 
 
 def test_a_session_makes_a_video_and_says_its_stages(tmp_path: Path) -> None:
     growth.write_case(tmp_path / "cases", 64)
-    told = Speaker("tiny").speak(tmp_path / "cases/clip.png", spoken(3), tmp_path / "out.mp4", lambda: None)
-    assert set(told["stages"]) == set(growth.STAGES) and (tmp_path / "out.mp4").stat().st_size > 1000
+    picture, sound, out = tmp_path / "cases/clip.png", tmp_path / "cases/clip.mp4", tmp_path / "out.mp4"
+    told = Session("tiny").speak(picture, sound, spoken(3), out)
+    assert told["stages"]["keyframes"] > 0 and told["first_frame_seconds"] > 0
+    assert len(read_frames(out)) == 8
 
 
 def test_a_process_is_held_to_one_core() -> None:
@@ -122,4 +120,4 @@ def test_a_video_is_made_on_one_core_in_small(tmp_path: Path) -> None:
     measured = film.measure_film(TINY, tmp_path)
     assert measured.figures[0].limit == 1.0 and measured.figures[0].median > 0
     assert json.loads((tmp_path / "told.json").read_text())["cores"] == 1
-    assert [line.label for line in measured.tables[0].lines] == list(film.STAGES)
+    assert [line.label for line in measured.tables[0].lines] == [*STAGES, film.REST]

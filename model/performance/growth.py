@@ -34,7 +34,7 @@ LENGTH: Seconds = 0.1
 """Of each phoneme."""
 FLAT = 1.1
 """Time over that of one keyframe up to which decoding counts as flat."""
-STAGES = ("reference", "keyframes", "pictures", "frames")
+SHOWN = ("reference", "keyframes", "pictures", "pairs", "frames")
 METHOD = (
     "`avatarsync bench latency --sweep`: a clip of 20 different phonemes of 0.1 s cut after its first 2, 3, "
     "... 20, each made by the preset {preset} with seeded weights from a picture and timed phonemes to the "
@@ -148,7 +148,7 @@ def random_picture(size: int) -> np.ndarray[Any, np.dtype[np.uint8]]:
 def _sweep(folder: Path, sizes: Sizes) -> dict[str, Any]:
     command = [sys.executable, "-m", "avatarsync", "bench", "latency", "--sweep", "--json"]
     command += ["--reference", str(folder / "cases"), "--out", str(folder / "sweep")]
-    command += ["--name", sizes.preset, "--callable", f"model.performance.speaker:{sizes.preset}"]
+    command += ["--name", sizes.preset, "--callable", f"model.performance.sessions:{sizes.preset}"]
     told = run_command([*command, "--repeats", str(sizes.sweep_repeats)], sizes.longest, {})
     sweep: dict[str, Any] = json.loads(told)
     return sweep
@@ -178,14 +178,14 @@ def _upper(exponent: dict[str, Any]) -> tuple[Figure, ...]:
 
 
 def _curve(points: Sequence[dict[str, Any]]) -> Table:
-    columns = ("phonemes", "latency ms", "processor ms", *(f"{stage} ms" for stage in STAGES), "mp4 ms")
+    columns = ("phonemes", "latency ms", "processor ms", *(f"{stage} ms" for stage in SHOWN), "rest ms")
     return Table(title="Medians", columns=columns, lines=tuple(map(_point, points)))
 
 
 def _point(point: dict[str, Any]) -> Line:
     trials = point["latency"]["trials"]
     seconds = float(np.median([each["seconds"] for each in trials]))
-    stages = [float(np.median([each["stages"][stage] for each in trials])) for stage in STAGES]
+    stages = [float(np.median([each["stages"][stage] for each in trials])) for stage in SHOWN]
     work = float(np.median([each["cpu_seconds"] for each in trials]))
     values = (seconds, work, *stages, seconds - sum(stages))
     return Line(label=str(point["num_phonemes"]), values=tuple(1000 * each for each in values))
