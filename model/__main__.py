@@ -61,7 +61,7 @@ class Generate:
     """Find and cut out the face; `--no-crop` when the picture is a crop already."""
     face: Literal["only", "largest"] = "only"
     """only: a picture with several faces is refused. largest: its largest face is taken."""
-    units: int = 16
+    units: int = 32
     """Most keyframes that are written together; fewer need less memory."""
     device: str = "cpu"
     """cpu, cuda, cuda:1 or mps."""

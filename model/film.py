@@ -29,7 +29,7 @@ class FilmConfig:
     """Of the token choice."""
     seed: int = 0
     """Of the token choice."""
-    units: int = 16
+    units: int = 32
     """Most keyframes that are written together."""
     device: str = "cpu"
     """Where the networks run."""

@@ -31,7 +31,7 @@ class GenerateConfig:
     """Choice of tokens."""
     allocation: Strategy = "dynamic"
     """Where frames fall between keyframes; `fixed` and `random` are the paper's ablations."""
-    units: int = 16
+    units: int = 32
     """Most keyframes that are written together, after a first pair, so that the first frame comes soon."""
     wide_units: int = 64
     """The same where keyframes see several phonemes: what a keyframe sees ends with its block."""
