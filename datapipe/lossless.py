@@ -50,7 +50,7 @@ def new_roll(path: Path) -> Iterator[Roll]:
 
 
 def read_roll(path: Path) -> Iterator[NDArray[np.uint8]]:
-    """Yield the pictures (H, W, 3) of a lossless film in order. Raises `Rejected` as `container.opened` does."""
+    """Yield the pictures (H, W, 3) of a lossless film in order. Raises what `container.opened` raises."""
     with opened(path) as container:
         for frame in container.decode(video_stream(container, path.name)):
             yield np.ascontiguousarray(frame.to_ndarray(format="bgra")[..., 2::-1])
