@@ -72,6 +72,7 @@ REASONS: dict[str, str] = {
     "timeout": "the item took longer than its limit",
     "crashed": "a native library ended the process that worked on the item",
     "too_large": "the item does not fit into the memory that one item may take",
+    "diverged": "a training gave no finite gradient for several steps on end",
     "purged": "taken out on request",
     "step_failed": "a step of a longer command ended with an error",
 }

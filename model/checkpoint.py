@@ -19,13 +19,9 @@ from torch import Tensor, nn
 from datapipe.files import publish, write_text
 from datapipe.records import Rejected
 
-WEIGHTS, CONFIG, LOG, DONE, RESUME = (
-    "weights.safetensors",
-    "config.json",
-    "log.jsonl",
-    "done.json",
-    "resume.safetensors",
-)
+WEIGHTS, CONFIG, LOG, DONE = "weights.safetensors", "config.json", "log.jsonl", "done.json"
+RESUME, SHARDED = "resume.safetensors", "resume"
+"""What a stopped training goes on from: a file, or a folder where no process holds everything."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,8 +49,13 @@ def save_weights(folder: Path, network: nn.Module, config: dict[str, Any]) -> No
 
 
 def load_weights(folder: Path, network: nn.Module) -> None:
-    """Fill a network; a missing, unknown or misshapen tensor is refused by name."""
-    check_and_load(network, load_tensors(folder / WEIGHTS), folder / WEIGHTS)
+    """Fill a network; a missing, unknown or misshapen tensor, or one with no numbers, is refused by name."""
+    tensors = load_tensors(folder / WEIGHTS)
+    check_and_load(network, tensors, folder / WEIGHTS)
+    broken = [name for name, value in tensors.items() if not bool(torch.isfinite(value).all())]
+    if broken:
+        named = _listed([f"`{name}`" for name in broken])
+        raise Rejected("bad_weight", f"{folder / WEIGHTS} has no numbers in {named}; train this part again")
 
 
 def load_config(folder: Path, part: str) -> dict[str, Any]:
@@ -82,56 +83,51 @@ def check_and_load(network: nn.Module, tensors: dict[str, Tensor], path: Path) -
         if tensors[n].shape != wanted[n].shape
     ]
     if faults:
-        shown = ", ".join(faults[:5]) + (f" and {len(faults) - 5} more" if len(faults) > 5 else "")
-        raise Rejected("bad_weight", f"{path} does not fit this network: {shown}")
+        raise Rejected("bad_weight", f"{path} does not fit this network: {_listed(faults)}")
     network.load_state_dict(tensors)
 
 
-def save_tensors(path: Path, tensors: dict[str, Tensor]) -> None:
-    """Write tensors whole or not at all."""
+def _listed(names: list[str]) -> str:
+    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+
+
+def save_tensors(path: Path, tensors: dict[str, Tensor], notes: dict[str, str] | None = None) -> None:
+    """Write tensors, and notes in the file's header, whole or not at all."""
     with publish(path) as temporary:
-        save_file({name: value.detach().contiguous() for name, value in tensors.items()}, temporary)
+        save_file({name: value.detach().contiguous() for name, value in tensors.items()}, temporary, notes)
 
 
 def load_tensors(path: Path) -> dict[str, Tensor]:
     """Read tensors; what is no safetensors file is `Rejected("bad_weight")`."""
+    return load_noted(path)[0]
+
+
+def load_noted(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Read tensors and the notes in the file's header; likewise."""
     try:
         with safe_open(path, framework="pt") as stream:
-            return {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118 - not a dict
+            tensors = {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118 - not a dict
+            return tensors, dict(stream.metadata() or {})
     except SafetensorError as error:
         raise Rejected(
             "bad_weight", f"{path} is no whole safetensors file; delete it and train again"
         ) from error
 
 
-def save_resume(folder: Path, sides: dict[str, Side], step: int) -> None:
-    """Publish all that a stopped training needs to go on exactly."""
-    tensors = {"step": torch.tensor(step)}
-    for name, side in sides.items():
-        tensors |= {f"{name}/{key}": value for key, value in side.network.state_dict().items()}
-        for index, state in side.optimizer.state_dict()["state"].items():
-            tensors |= {
-                f"{name}.optimizer/{index}/{key}": torch.as_tensor(value) for key, value in state.items()
-            }
-    save_tensors(folder / RESUME, tensors)
+def save_resume(folder: Path, tensors: dict[str, Tensor], step: int) -> None:
+    """Publish all that a stopped training needs to go on exactly from `step`."""
+    save_tensors(folder / RESUME, tensors | {"step": torch.tensor(step)})
 
 
-def load_resume(folder: Path, sides: dict[str, Side]) -> int:
-    """Restore a stopped training in place and return its step; 0 when there is none."""
+def load_resume(folder: Path) -> tuple[dict[str, Tensor], int]:
+    """Read a stopped training and its step; nothing and 0 when there is none."""
     path = folder / RESUME
     if not path.exists():
-        return 0
+        return {}, 0
     tensors = load_tensors(path)
-    for name, side in sides.items():
-        check_and_load(side.network, _under(f"{name}/", tensors), path)
-        state: dict[int, dict[str, Tensor]] = {}
-        for key, value in _under(f"{name}.optimizer/", tensors).items():
-            index, field = key.split("/")
-            state.setdefault(int(index), {})[field] = value
-        groups = side.optimizer.state_dict()["param_groups"]
-        side.optimizer.load_state_dict({"state": state, "param_groups": groups})
-    return int(tensors["step"])
+    return tensors, int(tensors.pop("step"))
 
 
-def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+def under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Those whose names begin with a prefix, without it."""
     return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}

@@ -53,13 +53,18 @@ def load_clips(folders: Sequence[Path], split: str, size: int | None) -> list[Ta
         names = ", ".join(str(folder) for folder in folders)
         raise Rejected("bad_input", f"{names}: no clip of the split `{split}`; build shards that have some")
     for clip in clips:
-        if size not in (None, clip.frames_THW3.shape[1]):
-            raise Rejected(
-                "bad_input",
-                f"{clip.key}: pictures of {clip.frames_THW3.shape[1]} px, but the preset works at {size}; "
-                f"build the shards with --size {size}",
-            )
+        check_size(clip.key, clip.frames_THW3.shape[1], size)
     return clips
+
+
+def check_size(key: str, found: int, wanted: int | None) -> None:
+    """Refuse pictures of another size than wanted; None takes any."""
+    if wanted not in (None, found):
+        raise Rejected(
+            "bad_input",
+            f"{key}: pictures of {found} px, but the preset works at {wanted}; "
+            f"build the shards with --size {wanted}",
+        )
 
 
 def to_clip(stored: StoredSample) -> TalkingClip:

@@ -1,4 +1,4 @@
-"""One flat training loop for every network: AdamW, cosine, clipping, a log, and exact resumption.
+"""One training loop for every network: Adam, cosine, clipping, a log, and exact resumption.
 
 The random draws of a step depend on the seed and the step alone, so a run that was stopped and taken up
 again ends with the same weights as one that was not.
@@ -8,23 +8,30 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Generic, Literal, TypeVar
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from datapipe.console import say, track
 from datapipe.files import write_text
+from datapipe.records import Rejected
 
 from .avatarsync.draws import Objective
-from .checkpoint import DONE, LOG, RESUME, Done, Side, load_resume, save_resume
+from .checkpoint import DONE, RESUME, SHARDED, Done
+from .loader import Stream
+from .logbook import Logbook
 
 BAD_STEPS = 5
+OUT_OF_MEMORY = ("can't allocate memory", "not enough memory", "out of memory")
+"""What torch says of the CPU's memory, in an error of no kind of its own."""
+Precision = Literal["fp32", "fp16", "bf16"]
 NetworkT = TypeVar("NetworkT", bound=nn.Module)
 
 
@@ -38,6 +45,12 @@ class Trained(Generic[NetworkT]):
     reach no weight of the opponent (see `judged`) and `opponent_loss` none of the network (detach)."""
     opponent: nn.Module | None = None
     """A discriminator: trained beside the network, kept in its checkpoints but not in its weights."""
+    helpers: tuple[nn.Module, ...] = ()
+    """Frozen networks that the objective asks; moved to the network's device."""
+    stream: Stream | None = None
+    """Clips that do not fit into memory, turned to each step's before the objective draws."""
+    pictures: int = 0
+    """Pictures that one call of the objective learns from; for the log's pictures per second."""
 
 
 def judged(opponent: nn.Module, *inputs: Tensor) -> Tensor:
@@ -69,6 +82,20 @@ class TrainConfig:
     """Steps between resumable checkpoints."""
     opponent_rate: float = 1.0
     """Learning rate of an opponent as a share of the network's."""
+    optimizer: Literal["adam", "adamw"] = "adamw"
+    """AdamW decays weights apart from the moments; Adam adds the decay to the gradient."""
+    betas: tuple[float, float] = (0.9, 0.98)
+    """Of the moments."""
+    precision: Precision = "fp32"
+    """fp16 and bf16: mixed, with weights and moments in fp32."""
+    accumulate: int = 1
+    """Batches of one step and process; their gradients are averaged."""
+    ema: float = 0.0
+    """Decay of a moving average of the weights, which is what is saved then; 0 is off."""
+    in_memory_gb: float = 8.0
+    """Larger corpora are streamed from their shards, with this much of them at hand."""
+    events: bool = False
+    """Write TensorBoard's files beside log.jsonl."""
 
 
 def rate_at(step: int, config: TrainConfig) -> float:
@@ -80,71 +107,68 @@ def rate_at(step: int, config: TrainConfig) -> float:
     return config.learning_rate * 0.5 * (1 + math.cos(math.pi * progress))
 
 
-def make_optimizer(network: nn.Module, config: TrainConfig) -> torch.optim.AdamW:
-    """AdamW that decays matrices and kernels, but no biases, norms or embeddings' scales."""
+def make_optimizer(network: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
+    """Adam or AdamW that decays matrices and kernels, but no biases, norms or embeddings' scales."""
     wanted = [parameter for parameter in network.parameters() if parameter.requires_grad]
     groups = [
         {"params": [p for p in wanted if p.dim() >= 2], "weight_decay": config.weight_decay},
         {"params": [p for p in wanted if p.dim() < 2], "weight_decay": 0.0},
     ]
-    return torch.optim.AdamW(groups, lr=config.learning_rate, betas=(0.9, 0.98))
+    kind: type[torch.optim.Adam] = torch.optim.Adam if config.optimizer == "adam" else torch.optim.AdamW
+    return kind(groups, lr=config.learning_rate, betas=config.betas)
 
 
 def fit(trained: Trained[NetworkT], config: TrainConfig, folder: Path, label: str) -> float:
     """Train in place from the last checkpoint in `folder`, and return the seconds spent.
 
-    Raises RuntimeError when the loss is not a number for several steps on end.
+    Started by `accelerate launch` or `torchrun`, all processes call this, and the main one writes and speaks.
+    Raises `Rejected`: diverged (no number for several steps on end), too_large (memory), bad_weight (a
+    checkpoint of another network), missing_device and bad_input (a precision or spreading that does not go).
     """
+    from .learner import Learner  # accelerate takes its time to import
+
     folder.mkdir(parents=True, exist_ok=True)
-    sides = make_sides(trained, config)
-    first = load_resume(folder, sides)
-    if first:
-        say(f"{label}: going on from step {first}")
-    log = _Log(folder / LOG, first)
-    for side in sides.values():
-        side.network.train()
-    began, bad = time.perf_counter(), 0
-    for step in _steps(first, config, label):
-        terms = update(trained.objective, sides, config, step)
-        bad = 0 if math.isfinite(terms["loss"]) else bad + 1
-        if bad >= BAD_STEPS:
-            raise RuntimeError(f"{label}: the loss was not a number for {bad} steps up to {step}")
-        if step % config.log_every == 0 or step == config.steps - 1:
-            log.add(step, terms, began, first)
-        if (step + 1) % config.checkpoint_every == 0:
-            log.publish()
-            save_resume(folder, sides, step + 1)
-    log.publish()
-    trained.network.eval()
+    began, learner = time.perf_counter(), Learner(trained, config)
+    first = learner.begin(folder)
+    with Logbook(learner.log_plan(), first) as book, _memory_named(label):
+        for step in _steps(range(first, config.steps), label, learner.is_main):
+            terms = book.watch(learner.update, step)
+            if book.bad >= BAD_STEPS:
+                raise Rejected("diverged", _DIVERGED.format(label, BAD_STEPS, step))
+            if step % config.log_every == 0 or step == config.steps - 1:
+                book.add(step, terms)
+            if (step + 1) % config.checkpoint_every == 0:
+                book.publish()
+                learner.save(step + 1)
+        learner.end()
+    if learner.is_main:
+        say(f"{label}: {book.summary()}")
     return time.perf_counter() - began
 
 
-def make_sides(trained: Trained[NetworkT], config: TrainConfig) -> dict[str, Side]:
-    """The network, and its opponent where there is one, each with its own optimizer."""
-    sides = {"network": Side(trained.network, make_optimizer(trained.network, config))}
-    if trained.opponent is not None:
-        sides["opponent"] = Side(trained.opponent, make_optimizer(trained.opponent, config))
-    return sides
+_DIVERGED = "{}: no finite gradient for {} steps up to {}; lower the learning rate, or train in fp32"
 
 
-def update(objective: Objective, sides: dict[str, Side], config: TrainConfig, step: int) -> dict[str, float]:
-    """One step of all sides; a loss or gradient that is not finite changes nothing."""
-    torch.manual_seed(config.seed * 1_000_003 + step)
-    terms = objective(np.random.default_rng((config.seed, step)), step / config.steps)
-    for name, side in sides.items():
-        side.optimizer.zero_grad(set_to_none=True)
-        share = config.opponent_rate if name == "opponent" else 1.0
-        for group in side.optimizer.param_groups:
-            group["lr"] = rate_at(step, config) * share
-    total = terms["loss"] + terms["opponent_loss"] if "opponent" in sides else terms["loss"]
-    total.backward()  # type: ignore[no-untyped-call]
-    norms = [
-        torch.nn.utils.clip_grad_norm_(side.network.parameters(), config.clip) for side in sides.values()
-    ]
-    if all(torch.isfinite(norm) for norm in norms):
-        for side in sides.values():
-            side.optimizer.step()
-    return {name: float(value.detach()) for name, value in terms.items()}
+def _steps(steps: range, label: str, speaks: bool) -> Iterable[int]:
+    if speaks and steps.start:
+        say(f"{label}: going on from step {steps.start}")
+    return track(steps, label) if speaks else steps
+
+
+@contextmanager
+def _memory_named(label: str) -> Iterator[None]:
+    """Turn running out of memory into one sentence that names what to lower."""
+    try:
+        yield
+    except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
+        known = isinstance(error, torch.OutOfMemoryError | MemoryError)
+        if not known and not any(words in str(error) for words in OUT_OF_MEMORY):
+            raise
+        raise Rejected(
+            "too_large",
+            f"{label}: a training step does not fit into memory; lower --batch, and raise --accumulate by as "
+            "much to keep what a step sees",
+        ) from error
 
 
 def finish(folder: Path, done: Done) -> None:
@@ -152,30 +176,10 @@ def finish(folder: Path, done: Done) -> None:
     text = {"identity": done.identity, "steps": done.steps, "seconds": done.seconds}
     write_text(folder / DONE, json.dumps(text))
     (folder / RESUME).unlink(missing_ok=True)
+    shutil.rmtree(folder / SHARDED, ignore_errors=True)
 
 
 def finished(folder: Path) -> Done | None:
     """What a finished part says of itself; None when it is not finished."""
     path = folder / DONE
     return Done(**json.loads(path.read_text(encoding="utf-8"))) if path.exists() else None
-
-
-def _steps(first: int, config: TrainConfig, label: str) -> Iterator[int]:
-    return track(range(first, config.steps), label)
-
-
-class _Log:
-    """log.jsonl, published whole; lines of steps that will be run again are dropped."""
-
-    def __init__(self, path: Path, first: int) -> None:
-        self.path = path
-        kept = path.read_text(encoding="utf-8").splitlines() if first and path.exists() else []
-        self.lines = [line for line in kept if json.loads(line)["step"] < first]
-
-    def add(self, step: int, terms: dict[str, float], began: float, first: int) -> None:
-        rate = (step + 1 - first) / max(time.perf_counter() - began, 1e-9)
-        rounded = {name: round(value, 6) for name, value in terms.items()}
-        self.lines.append(json.dumps({"step": step, **rounded, "steps_per_second": round(rate, 3)}))
-
-    def publish(self) -> None:
-        write_text(self.path, "".join(f"{line}\n" for line in self.lines))

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,7 +16,7 @@ import torch
 from datapipe.console import say
 from datapipe.files import sha256_of, write_text
 from datapipe.phonemes import PHONEMES
-from datapipe.records import from_dict, to_dict
+from datapipe.records import Rejected, from_dict, to_dict
 from datapipe.shards import identity_of
 
 from .avatarsync.interpolate import Interpolator, InterpolatorConfig
@@ -23,40 +25,71 @@ from .avatarsync.keyframe_objective import keyframes_objective
 from .avatarsync.keyframes import KeyframeConfig, KeyframeTransformer
 from .avatarsync.tokenizer_objective import make_opponent, tokenizer_objective
 from .avatarsync.vocabulary import Vocabulary
-from .checkpoint import RESUME, WEIGHTS, Done, load_config, load_weights, save_weights
-from .data import TalkingClip, load_clips
+from .checkpoint import RESUME, SHARDED, WEIGHTS, Done, load_config, load_weights, save_weights
+from .codes import CODES, Codes
+from .data import TalkingClip
 from .framing import note_framing
+from .learner import this_process
+from .loader import Stream, clips_for
 from .presets import Preset
 from .tokenizer import Tokenizer, TokenizerConfig
 from .train import NetworkT, TrainConfig, Trained, finish, finished, fit
 
 Part = Literal["tokenizer", "keyframes", "interpolator"]
 IDENTITY = "identity.json"
+KEPT_WINDOWS = 2
+"""Codes of a stream that are kept, in windows of it."""
+WATCHING = ("log_every", "checkpoint_every", "events")
+"""Settings of a training that do not change what it learns."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """One part to train."""
+
+    part: Part
+    preset: Preset
+    run: Path
+    """Folder of the run."""
+    data: str
+    """Identity of the data."""
 
 
 def train_part(part: Part, data: Sequence[Path], preset: Preset, run: Path) -> Done:
     """Train one part, or say that it is there already.
 
-    Raises `Rejected`: bad_input (no shards, wrong size), missing_weight (keyframes before the tokenizer).
+    Raises `Rejected`: bad_input (no shards, wrong size), missing_weight (keyframes before the tokenizer), and
+    what `train.fit` raises.
     """
-    folder = run / part
+    process, folder = this_process(), run / part
     identity = identity_of_training(part, data, preset, run)
     earlier = finished(folder)
+    process.wait_for_everyone()  # else one of several might see what another has already finished
     if earlier is not None and earlier.identity == identity:
         say(f"{part}: reused, trained before on the same data with the same configuration")
         return earlier
-    _drop_foreign_resume(folder, identity)
-    clips = load_clips(data, "train", preset.tokenizer.size)
-    note_framing(data, run)
-    seconds = TRAIN[part](clips, preset, run)
-    done = Done(identity=identity, steps=_train_config(part, preset).steps, seconds=round(seconds, 1))
-    finish(folder, done)
+    if process.is_main_process:
+        _drop_foreign_resume(folder, identity)
+        note_framing(data, run)
+    process.wait_for_everyone()
+    config = _train_config(part, preset)
+    clips = clips_for(data, preset.tokenizer.size, config.in_memory_gb, config.seed)
+    job = Job(part=part, preset=preset, run=run, data=identity_of(data))
+    seconds = TRAIN[part](clips, job)
+    done = Done(identity=identity, steps=config.steps, seconds=round(seconds, 1))
+    if process.is_main_process:
+        finish(folder, done)
+    process.wait_for_everyone()
     return done
 
 
 def identity_of_training(part: Part, data: Sequence[Path], preset: Preset, run: Path) -> str:
     """Hash all that decides the outcome: data, configuration, and the tokenizer for keyframes."""
-    facts: dict[str, Any] = {"part": part, "data": identity_of(data), "preset": to_dict(preset)}
+    settings = to_dict(preset)
+    for name, value in settings.items():
+        if name.endswith("_train"):
+            settings[name] = {key: each for key, each in value.items() if key not in WATCHING}
+    facts: dict[str, Any] = {"part": part, "data": identity_of(data), "preset": settings}
     if part == "keyframes":
         facts["phonemes"] = PHONEMES
         load_config(run / "tokenizer", "tokenizer")
@@ -69,20 +102,36 @@ def make_tokenizer(clips: Sequence[TalkingClip], preset: Preset) -> Trained[Toke
     torch.manual_seed(preset.tokenizer_train.seed)
     network = Tokenizer(preset.tokenizer)
     network.points.rest.data.copy_(_resting_points(clips))
-    opponent = make_opponent(preset.tokenizer_loss)
-    return Trained(
-        network, tokenizer_objective(network, clips, preset.tokenizer_loss, opponent), opponent=opponent
-    )
+    loss = preset.tokenizer_loss
+    opponent = make_opponent(loss)
+    objective = tokenizer_objective(network, clips, loss, opponent)
+    return Trained(network, objective, opponent, stream=_stream(clips), pictures=loss.batch)
 
 
 def make_keyframes(
-    clips: Sequence[TalkingClip], preset: Preset, tokenizer: Tokenizer, phonemes: tuple[str, ...] = PHONEMES
+    clips: Sequence[TalkingClip],
+    preset: Preset,
+    tokenizer: Tokenizer,
+    phonemes: tuple[str, ...] = PHONEMES,
+    codes: Codes | None = None,
 ) -> Trained[KeyframeTransformer]:
     """Return a fresh keyframe transformer for a trained tokenizer, and its objective."""
     torch.manual_seed(preset.keyframes_train.seed)
     vocabulary = Vocabulary(num_visual=2**tokenizer.config.bits, phonemes=phonemes)
     network = KeyframeTransformer(preset.keyframes, vocabulary)
-    return Trained(network, keyframes_objective(network, tokenizer, clips, preset.keyframes_loss))
+    loss = preset.keyframes_loss
+    objective = keyframes_objective(network, codes or codes_for(tokenizer, clips), clips, loss)
+    many = loss.clips * loss.units
+    return Trained(network, objective, helpers=(tokenizer,), stream=_stream(clips), pictures=many)
+
+
+def codes_for(tokenizer: Tokenizer, clips: Sequence[TalkingClip]) -> Codes:
+    """Tokens of clips; of a stream, only those at hand are kept."""
+    return Codes(tokenizer, None if _stream(clips) is None else KEPT_WINDOWS * len(clips))
+
+
+def _stream(clips: Sequence[TalkingClip]) -> Stream | None:
+    return clips if isinstance(clips, Stream) else None
 
 
 def make_interpolator(clips: Sequence[TalkingClip], preset: Preset) -> Trained[Interpolator]:
@@ -90,7 +139,9 @@ def make_interpolator(clips: Sequence[TalkingClip], preset: Preset) -> Trained[I
     torch.manual_seed(preset.interpolator_train.seed)
     network = Interpolator(preset.interpolator)
     network.pairs.rest.data.copy_(_resting_points(clips))
-    return Trained(network, interpolator_objective(network, clips, preset.interpolator_loss))
+    loss = preset.interpolator_loss
+    objective = interpolator_objective(network, clips, loss)
+    return Trained(network, objective, stream=_stream(clips), pictures=loss.batch)
 
 
 def _resting_points(clips: Sequence[TalkingClip]) -> torch.Tensor:
@@ -124,31 +175,50 @@ def _loaded(folder: Path, network: NetworkT) -> NetworkT:
     return network
 
 
-def _fit_and_save(
-    part: Part, trained: Trained[NetworkT], config: dict[str, Any], preset: Preset, run: Path
-) -> float:
-    seconds = fit(trained, _train_config(part, preset), run / part, part)
-    save_weights(run / part, trained.network, config | {"preset": to_dict(preset)})
+def _fit_and_save(trained: Trained[NetworkT], config: dict[str, Any], job: Job) -> float:
+    seconds = fit(trained, _train_config(job.part, job.preset), job.run / job.part, job.part)
+    if this_process().is_main_process:
+        save_weights(job.run / job.part, trained.network, config | {"preset": to_dict(job.preset)})
     return seconds
 
 
-def _train_tokenizer(clips: Sequence[TalkingClip], preset: Preset, run: Path) -> float:
-    config = {"network": to_dict(preset.tokenizer)}
-    return _fit_and_save("tokenizer", make_tokenizer(clips, preset), config, preset, run)
+def _train_tokenizer(clips: Sequence[TalkingClip], job: Job) -> float:
+    config = {"network": to_dict(job.preset.tokenizer)}
+    return _fit_and_save(make_tokenizer(clips, job.preset), config, job)
 
 
-def _train_keyframes(clips: Sequence[TalkingClip], preset: Preset, run: Path) -> float:
-    trained = make_keyframes(clips, preset, load_tokenizer(run))
-    config = {"network": to_dict(preset.keyframes), "vocabulary": to_dict(trained.network.vocabulary)}
-    return _fit_and_save("keyframes", trained, config, preset, run)
+def _train_keyframes(clips: Sequence[TalkingClip], job: Job) -> float:
+    process, tokenizer = this_process(), load_tokenizer(job.run)
+    check_tokenizer(tokenizer, job.preset, job.run)
+    codes = codes_for(tokenizer.to(process.device), clips)
+    if _stream(clips) is None:
+        identity = f"{sha256_of(job.run / 'tokenizer' / WEIGHTS)} {job.data}"
+        with process.main_process_first():
+            codes.fill(clips, job.run / job.part / CODES, identity)
+    trained = make_keyframes(clips, job.preset, tokenizer, codes=codes)
+    config = {"network": to_dict(job.preset.keyframes), "vocabulary": to_dict(trained.network.vocabulary)}
+    return _fit_and_save(trained, config, job)
 
 
-def _train_interpolator(clips: Sequence[TalkingClip], preset: Preset, run: Path) -> float:
-    config = {"network": to_dict(preset.interpolator)}
-    return _fit_and_save("interpolator", make_interpolator(clips, preset), config, preset, run)
+def _train_interpolator(clips: Sequence[TalkingClip], job: Job) -> float:
+    config = {"network": to_dict(job.preset.interpolator)}
+    return _fit_and_save(make_interpolator(clips, job.preset), config, job)
 
 
-TRAIN: dict[str, Callable[[Sequence[TalkingClip], Preset, Path], float]] = {
+def check_tokenizer(tokenizer: Tokenizer, preset: Preset, run: Path) -> None:
+    """Refuse a run's tokenizer whose pictures or tokens are not those of a preset, naming both."""
+    has, wants = tokenizer.config, preset.keyframes
+    if (has.num_tokens, has.groups, has.size) != (wants.num_tokens, wants.groups, preset.tokenizer.size):
+        other = load_config(run / "tokenizer", "tokenizer").get("preset", {}).get("name", "another")
+        raise Rejected(
+            "bad_weight",
+            f"{run}/tokenizer is of the preset {other} ({has.num_tokens} tokens of {has.groups} bits at "
+            f"{has.size} px), not of {preset.name} ({wants.num_tokens} of {wants.groups} at "
+            f"{preset.tokenizer.size}); give --preset {other}, or train it anew in another --out",
+        )
+
+
+TRAIN: dict[str, Callable[[Sequence[TalkingClip], Job], float]] = {
     "tokenizer": _train_tokenizer,
     "keyframes": _train_keyframes,
     "interpolator": _train_interpolator,
@@ -169,4 +239,5 @@ def _drop_foreign_resume(folder: Path, identity: str) -> None:
     note = folder / IDENTITY
     if not note.exists() or note.read_text(encoding="utf-8") != identity:
         (folder / RESUME).unlink(missing_ok=True)
+        shutil.rmtree(folder / SHARDED, ignore_errors=True)
         write_text(note, identity)

@@ -8,8 +8,9 @@ import pytest
 import torch
 from toy import FRAMES_PER_PHONEME, make_clips
 
+from datapipe.crop import CropConfig
 from datapipe.media import wav_bytes, write_video
-from datapipe.records import Keyframe, Manifest, Phoneme, Probe, Rejected, Sample, from_json, to_json
+from datapipe.records import Keyframe, Manifest, Phoneme, Probe, Rejected, Sample, from_json, to_dict, to_json
 from datapipe.shards import MEMBERS, identity_of, npy_bytes, write_shard
 from model.data import POINTS, load_clips, moving_points
 from model.presets import tiny
@@ -70,7 +71,8 @@ def shards(tmp_path_factory):
 
 def write_manifest(folder, shards, stages="now"):
     manifest = Manifest(
-        name="toy", source="toy", versions={"stages": stages}, config={}, weights={}, shards=shards,
+        name="toy", source="toy", versions={"stages": stages}, weights={}, shards=shards,
+        config={"crop": to_dict(CropConfig(size=SIZE))},
         num_samples=4, duration=4.0, rejected={}, failed=0, splits={}, licences={}, consents={},
     )  # fmt: skip
     (folder / "manifest.json").write_text(to_json(manifest))
@@ -133,7 +135,7 @@ def test_an_interrupted_part_is_not_taken_for_finished(shards, tmp_path, monkeyp
     def stop(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("model.train.update", stop)
+    monkeypatch.setattr("model.learner.Learner.update", stop)
     with pytest.raises(KeyboardInterrupt):
         train_part("tokenizer", [shards], PRESET, tmp_path)
     monkeypatch.undo()

@@ -14,8 +14,9 @@ from model.avatarsync.decode import generate_tokens, read_prefix
 from model.avatarsync.interpolate import Interpolator, InterpolatorConfig
 from model.checkpoint import Done, load_weights, save_tensors, save_weights
 from model.layers import to_signed
+from model.learner import Learner
 from model.presets import demo, paper, preset_named, tiny
-from model.train import TrainConfig, Trained, finish, finished, fit, judged, make_sides, rate_at, update
+from model.train import TrainConfig, Trained, finish, finished, fit, judged, rate_at
 from model.training import make_interpolator, make_keyframes, make_tokenizer
 
 PRESET = tiny()
@@ -48,9 +49,8 @@ def test_each_part_learns(clips, tmp_path):
     tokenizer = fitted(make_tokenizer(clips, PRESET), PRESET.tokenizer_train, tmp_path / "t", "tokenizer")
     first, last = mean_loss(tmp_path / "t", "loss")
     assert last < 0.8 * first
-    keyframes = fitted(
-        make_keyframes(clips, PRESET, tokenizer, SYMBOLS), PRESET.keyframes_train, tmp_path / "k", "keyframes"
-    )
+    trained = make_keyframes(clips, PRESET, tokenizer, SYMBOLS)
+    fit(trained, PRESET.keyframes_train, tmp_path / "k", "keyframes")
     first, last = mean_loss(tmp_path / "k", "mouth_tokens")
     assert last < 0.6 * first
     interpolator = fitted(
@@ -67,9 +67,8 @@ def test_silence_and_bilabials_close_the_mouth_and_vowels_open_it_in_their_order
     )
     clips = make_clips(12, PRESET.tokenizer.size)
     tokenizer = fitted(make_tokenizer(clips, preset), preset.tokenizer_train, tmp_path / "t", "tokenizer")
-    keyframes = fitted(
-        make_keyframes(clips, preset, tokenizer, SYMBOLS), preset.keyframes_train, tmp_path / "k", "keyframes"
-    )
+    trained = make_keyframes(clips, preset, tokenizer, SYMBOLS)
+    keyframes = fitted(trained, preset.keyframes_train, tmp_path / "k", "keyframes")
     for clip in clips[:4]:
         opening = written_openings(tokenizer, keyframes, clip, SYMBOLS)
         assert max(opening["SIL"], opening["M"]) < 0.03
@@ -122,9 +121,11 @@ def test_a_loss_that_is_no_number_changes_nothing_and_ends_the_run(tmp_path):
         return {"loss": network(torch.ones(1, 2)).sum() * float("nan")}
 
     config = TrainConfig(steps=20)
-    update(bad, make_sides(Trained(network, bad), config), config, 0)
+    learner = Learner(Trained(network, bad), config)
+    learner.begin(tmp_path)
+    assert not learner.update(0)[1]
     assert torch.equal(network.weight, before)
-    with pytest.raises(RuntimeError, match="not a number"):
+    with pytest.raises(Rejected, match="bad: no finite gradient for 5 steps up to 4"):
         fit(Trained(network, bad), config, tmp_path, "bad")
 
 

@@ -1,7 +1,8 @@
 """What all trainings share: an objective, how clips are drawn, and the terms of pictures.
 
 An objective is a function of a random generator; the same generator state draws the same batch, so that a
-resumed run goes on exactly as one that was never stopped.
+resumed run goes on exactly as one that was never stopped. Arrays become tensors with `as_tensor`, which obeys
+the device that training runs under (`with device:`), as `from_numpy` does not.
 """
 
 from __future__ import annotations
@@ -65,19 +66,19 @@ def clip_odds(counts: Sequence[int]) -> np.ndarray[tuple[int], np.dtype[np.float
 
 def pictures_at(clips: Sequence[TalkingClip], at: Sequence[int]) -> Tensor:
     """One frame of each clip, (B, 3, S, S) in [-1, 1]."""
-    return to_signed(torch.from_numpy(np.stack([c.frames_THW3[i] for c, i in zip(clips, at, strict=True)])))
+    return to_signed(torch.as_tensor(np.stack([c.frames_THW3[i] for c, i in zip(clips, at, strict=True)])))
 
 
 def boxes_at(clips: Sequence[TalkingClip], at: Sequence[int]) -> Tensor:
     """Mouth boxes of those frames, (B, 4) in pixels."""
-    return torch.from_numpy(np.stack([c.mouth_T4[i] for c, i in zip(clips, at, strict=True)]))
+    return torch.as_tensor(np.stack([c.mouth_T4[i] for c, i in zip(clips, at, strict=True)]))
 
 
 def points_at(clips: Sequence[TalkingClip], at: Sequence[int]) -> Tensor:
     """Points of lips and chin of those frames, (B, L, 2) from -1 to 1."""
-    return torch.from_numpy(np.stack([c.points_TL2[i] for c, i in zip(clips, at, strict=True)]))
+    return torch.as_tensor(np.stack([c.points_TL2[i] for c, i in zip(clips, at, strict=True)]))
 
 
 def faces_at(clips: Sequence[TalkingClip], at: Sequence[int]) -> Tensor:
     """Maps (B, 2, 3) from pixels of those frames to the face that identity networks read."""
-    return torch.from_numpy(np.stack([c.faces_T23[i] for c, i in zip(clips, at, strict=True)]))
+    return torch.as_tensor(np.stack([c.faces_T23[i] for c, i in zip(clips, at, strict=True)]))

@@ -39,9 +39,9 @@ def interpolator_objective(
     model: Interpolator, clips: Sequence[TalkingClip], config: InterpolatorLoss
 ) -> Objective:
     """Render a true frame from two frames around it."""
-    odds = clip_odds([len(clip.frames_THW3) for clip in clips])
 
     def step(rng: np.random.Generator, done: float) -> dict[str, Tensor]:
+        odds = clip_odds([len(clip.frames_THW3) for clip in clips])  # here: a stream's clips change
         drawn = [clips[i] for i in rng.choice(len(clips), config.batch, p=odds)]
         spans = [_span(len(clip.frames_THW3), config.max_gap, rng) for clip in drawn]
         left, at, right = (list(column) for column in zip(*spans, strict=True))

@@ -14,8 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..codes import Codes
 from ..data import TalkingClip
-from ..layers import to_signed
 from ..tokenizer import Tokenizer
 from .draws import Objective, boxes_at, clip_odds, faces_at, mouth_psnr, pictures_at, points_at
 from .keyframes import KeyframeTransformer
@@ -80,17 +80,16 @@ class _Windows:
 
 
 def keyframes_objective(
-    model: KeyframeTransformer, tokenizer: Tokenizer, clips: Sequence[TalkingClip], config: KeyframeLoss
+    model: KeyframeTransformer, codes: Codes, clips: Sequence[TalkingClip], config: KeyframeLoss
 ) -> Objective:
     """Write windows of a clip's keyframes; later, look at where lips come to lie and at pictures too."""
+    tokenizer = codes.tokenizer
     tokenizer.eval().requires_grad_(False)
-    encoded = [encode_clip(tokenizer, clip) for clip in clips]
-    odds = clip_odds([len(clip.phonemes) for clip in clips])
     groups, size, side = model.config.groups, tokenizer.config.size, tokenizer.config.side
     weight_of = {"points": config.points, "pixels": config.pixels, **config.looks}
 
     def step(rng: np.random.Generator, done: float) -> dict[str, Tensor]:
-        drawn = _draw_windows(clips, encoded, odds, config, rng, model)
+        drawn = _draw_windows(clips, codes, config, rng, model)
         logits = model(
             drawn.phonemes_Bn, drawn.reference_BK, drawn.ids_BnK, spoil(drawn.ids_BnK, config.spoil)
         )
@@ -120,14 +119,14 @@ def spoil(ids_BnK: Tensor, most: float) -> Tensor:
 
 def _draw_windows(
     clips: Sequence[TalkingClip],
-    encoded: Sequence[Tensor],
-    odds: np.ndarray[tuple[int], np.dtype[np.float64]],
+    codes: Codes,
     config: KeyframeLoss,
     rng: np.random.Generator,
     model: KeyframeTransformer,
 ) -> _Windows:
-    picks = rng.choice(len(clips), config.clips, p=odds)
+    picks = rng.choice(len(clips), config.clips, p=clip_odds([len(clip.phonemes) for clip in clips]))
     drawn = [clips[i] for i in picks]
+    encoded = [codes.of(clip) for clip in drawn]
     windows = [_window(len(clip.phonemes), config.units, rng) for clip in drawn]
     # the clip's first frame, or one of its keyframes: any picture of the person may be the reference
     given = [0 if rng.random() < 0.5 else int(rng.integers(len(clip.phonemes) + 1)) for clip in drawn]
@@ -137,9 +136,14 @@ def _draw_windows(
         at_Bn=[clip.keyframes_n[window] for clip, window in zip(drawn, windows, strict=True)],
         given=[0 if g == 0 else int(clip.keyframes_n[g - 1]) for g, clip in zip(given, drawn, strict=True)],
         phonemes_Bn=torch.tensor([model.vocabulary.phoneme_ids(each) for each in symbols]),
-        ids_BnK=torch.stack([encoded[i][1:][window] for i, window in zip(picks, windows, strict=True)]),
-        reference_BK=torch.stack([encoded[i][g] for i, g in zip(picks, given, strict=True)]),
+        ids_BnK=_stacked([ids[1:][window] for ids, window in zip(encoded, windows, strict=True)]),
+        reference_BK=_stacked([ids[g] for ids, g in zip(encoded, given, strict=True)]),
     )
+
+
+def _stacked(ids: Sequence[Tensor]) -> Tensor:
+    """Stack, on the device that training runs on."""
+    return torch.as_tensor(torch.stack(list(ids)))
 
 
 def _seen_terms(
@@ -169,18 +173,6 @@ def _picture_terms(
     if config.pixels > 0:
         terms["pixels"] = weighted_l1(made, real, weights)
     return terms | {"mouth_psnr": mouth_psnr(made.detach(), real, boxes)}
-
-
-@torch.no_grad()
-def encode_clip(tokenizer: Tokenizer, clip: TalkingClip) -> Tensor:
-    """Tokens of the clip's first frame, then of all its keyframes; (1 + n, K)."""
-    frames = clip.frames_THW3[np.concatenate(([0], clip.keyframes_n))]
-    return torch.cat(
-        [
-            tokenizer.encode(to_signed(torch.from_numpy(part)))
-            for part in np.array_split(frames, max(1, len(frames) // 32))
-        ]
-    )
 
 
 def _window(count: int, units: int, rng: np.random.Generator) -> np.ndarray[tuple[int], np.dtype[np.int64]]:

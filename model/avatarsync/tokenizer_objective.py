@@ -87,10 +87,10 @@ def tokenizer_objective(
     opponent: PatchAdversary | None = None,
 ) -> Objective:
     """Rebuild a random frame of a clip, given another frame of it as the reference."""
-    odds = clip_odds([len(clip.frames_THW3) for clip in clips])
     usage = Usage(2**model.config.bits)
 
     def step(rng: np.random.Generator, done: float) -> dict[str, Tensor]:
+        odds = clip_odds([len(clip.frames_THW3) for clip in clips])  # here: a stream's clips change
         drawn = [clips[i] for i in rng.choice(len(clips), config.batch, p=odds)]
         at = [_frame_or_keyframe(clip, rng) for clip in drawn]
         first = rng.random(config.batch) < 0.5
