@@ -71,6 +71,10 @@ class Generate:
     """0 writes the likeliest tokens; above it they are sampled."""
     seed: int = 0
     """Seed of the sampling."""
+    watermark: bool = True
+    """Mark the video invisibly as made by this run (docs/responsible-use.md)."""
+    watermark_key: str = "avatarsync"
+    """Decides the mark's pattern; the detector needs the same."""
     threads: int = 1
     """CPU threads; the small steps of decoding gain nothing from more."""
 
@@ -100,10 +104,28 @@ class GenerateCases:
     """CPU threads; the small steps of decoding gain nothing from more."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Detect:
+    """Say whether a video carries this suite's invisible mark, and which run made it.
+
+    Example: avatarsync model detect hello.mp4
+    """
+
+    video: tyro.conf.Positional[Path]
+    """The video to look at; it may have been encoded again, resized or cut a little."""
+    key: str = "avatarsync"
+    """The key it was marked with."""
+    false_alarm: float = 1e-6
+    """Largest chance that a video without the mark is called marked."""
+    json: bool = False
+    """Print the finding as JSON."""
+
+
 Command = (
     Annotated[Train, tyro.conf.subcommand("train")]
     | Annotated[Generate, tyro.conf.subcommand("generate")]
     | Annotated[GenerateCases, tyro.conf.subcommand("generate-cases")]
+    | Annotated[Detect, tyro.conf.subcommand("detect")]
 )
 
 
@@ -117,7 +139,7 @@ def main(argv: list[str]) -> int:
 
 def _run(argv: list[str]) -> int:
     command = tyro.cli(Command, args=argv, prog="avatarsync model")
-    run = {Train: _train, Generate: _generate, GenerateCases: _generate_cases}[type(command)]
+    run = {Train: _train, Generate: _generate, GenerateCases: _generate_cases, Detect: _detect}[type(command)]
     return run(command)  # type: ignore[no-any-return, operator]
 
 
@@ -137,6 +159,7 @@ def _generate(command: Generate) -> int:
     import torch
 
     from .film import FilmConfig, Request, make_film
+    from .watermark import WatermarkConfig
 
     torch.set_num_threads(command.threads)
     config = FilmConfig(
@@ -146,6 +169,7 @@ def _generate(command: Generate) -> int:
         seed=command.seed,
         units=command.units,
         device=command.device,
+        watermark=WatermarkConfig(key=command.watermark_key) if command.watermark else None,
     )
     request = Request(
         language=command.language, audio=command.audio, transcript=command.transcript, text=command.text
@@ -165,6 +189,14 @@ def _generate_cases(command: GenerateCases) -> int:
     failed = make_cases(command.system, places, command.keyframes)
     emit(str(command.out))
     return FAILED if failed else 0
+
+
+def _detect(command: Detect) -> int:
+    from .detection import DetectConfig, detect_file, sentence
+
+    found = detect_file(command.video, DetectConfig(key=command.key, false_alarm=command.false_alarm))
+    emit(json.dumps(asdict(found)) if command.json else sentence(found))
+    return 0
 
 
 if __name__ == "__main__":

@@ -27,6 +27,7 @@ from .layers import to_bytes, to_signed
 from .picture import read_picture
 from .provenance import tag
 from .speech import Speech, from_audio
+from .watermark import mark_blocks
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -180,7 +181,7 @@ def _avatarsync(run: Path | None, data: Sequence[Path]) -> System:
 
 def _static(run: Path | None, data: Sequence[Path]) -> System:
     def make(case: Case, speech: Speech) -> Iterator[NDArray[np.uint8]]:
-        return iter([hold_still(case.reference_HW3, speech.duration)])
+        return _marked(case, [hold_still(case.reference_HW3, speech.duration)])
 
     return System(name="static", run_id="none", make=make, needs_speech=False)
 
@@ -194,9 +195,15 @@ def _retrieval(run: Path | None, data: Sequence[Path]) -> System:
 
     def make(case: Case, speech: Speech) -> Iterator[NDArray[np.uint8]]:
         speaker = f"{case.sample.source}/{case.sample.speaker}"
-        return iter([retrieve(shelves, speaker, case.reference_HW3, speech.phonemes, speech.duration)])
+        made = retrieve(shelves, speaker, case.reference_HW3, speech.phonemes, speech.duration)
+        return _marked(case, [made])
 
     return System(name="retrieval", run_id="none", make=make)
+
+
+def _marked(case: Case, blocks: list[NDArray[np.uint8]]) -> Iterator[NDArray[np.uint8]]:
+    """Mark what no run made."""
+    return mark_blocks(iter(blocks), case.reference_HW3, "none")
 
 
 SYSTEMS: dict[str, Callable[[Path | None, Sequence[Path]], System]] = {

@@ -1,15 +1,14 @@
 """Does a video carry the mark of `watermark.py`, and whose? With a bound on the chance of a false alarm.
 
-Without a mark the key's signs have nothing to do with the picture. A sum of signed values then exceeds z of its
-standard deviations with at most 3.18 times a normal variable's chance, whatever the values are (V. Bentkus &
-D. Dzindzalieta, A tight Gaussian bound for weighted sums of Rademacher random variables, Bernoulli 21, 2015).
+Without a mark the key's signs have nothing to do with the picture. A sum of signed values then exceeds z of
+its standard deviations with at most 3.18 times a normal variable's chance, whatever the values are (Bentkus &
+Dzindzalieta, A tight Gaussian bound for weighted sums of Rademacher random variables, Bernoulli 21, 2015).
 The bound is multiplied by the number of places that were tried.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain, combinations, product
 from pathlib import Path
@@ -22,11 +21,13 @@ from datapipe.records import Seconds
 
 from .watermark import (
     CHECK_BITS,
+    CLIP,
     Floats,
     Layout,
     checksum,
     flattened,
     layout_of,
+    level_of,
     read_sums,
     waves,
     working_luma,
@@ -42,6 +43,7 @@ RADEMACHER = 3.18
 DOUBTFUL_BITS = 3
 """So many of the weakest bits may be turned until the checksum holds."""
 Margins = tuple[float, float, float, float]
+UNCUT: Margins = (0.0, 0.0, 0.0, 0.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,20 +85,28 @@ def detect(frames_THW3: NDArray[np.uint8], config: DetectConfig = DetectConfig()
     """
     layout = layout_of(config.key)
     flat = flattened(working_luma(frames_THW3[:: -(-len(frames_THW3) // MOST_FRAMES)]))
-    sums, cut, places = _read_at(flat, layout, (0.0, 0.0, 0.0, 0.0)), (0.0, 0.0, 0.0, 0.0), 1
-    if _chance(sums[0], 1) > config.false_alarm:
+    sums, cut = _read_at(flat, layout, UNCUT), UNCUT
+    p_value = chance(sums[0], 1)
+    if p_value > config.false_alarm:
         searched, best = _search(flat, layout)
-        if _chance(searched[0], NUM_PLACES) < _chance(sums[0], 1):
-            sums, cut, places = searched, best, NUM_PLACES
-    chance = _chance(sums[0], places)
-    is_marked = chance <= config.false_alarm
+        if chance(searched[0], NUM_PLACES) < p_value:
+            sums, cut, p_value = searched, best, chance(searched[0], NUM_PLACES)
+    is_marked = p_value <= config.false_alarm
     return Detection(
         is_marked=is_marked,
         statistic=round(float(sums[0]), 2),
-        p_value=chance,
+        p_value=p_value,
         run=read_run(sums[1:]) if is_marked else None,
         cut=cut,
     )
+
+
+def sentence(found: Detection) -> str:
+    """Say what was found in a line of text."""
+    measured = f"{found.statistic:.1f} standard deviations, p <= {found.p_value:.1e}"
+    if not found.is_marked:
+        return f"no mark found ({measured})"
+    return f"marked by {f'run {found.run}' if found.run else 'a run whose name cannot be read'} ({measured})"
 
 
 def read_run(sums_B: Floats) -> str | None:
@@ -114,7 +124,7 @@ def read_run(sums_B: Floats) -> str | None:
     return None
 
 
-def _chance(statistic: float, places: int) -> float:
+def chance(statistic: float, places: int) -> float:
     """Bound the chance of such a sum at the best of some places; 2, since there are two ways to be found."""
     tail = 0.5 * math.erfc(statistic / math.sqrt(2.0))
     return min(1.0, 2.0 * places * RADEMACHER * tail)
@@ -122,21 +132,24 @@ def _chance(statistic: float, places: int) -> float:
 
 def _read_at(flat_HW: Floats, layout: Layout, cut: Margins) -> Floats:
     height, width = flat_HW.shape
-    return read_sums(waves(height, cut[:2]) @ flat_HW @ waves(width, cut[2:]).T, layout)
+    return read_sums(waves(height, *cut[:2]) @ flat_HW @ waves(width, *cut[2:]).T, layout)
 
 
 def _search(flat_HW: Floats, layout: Layout) -> tuple[Floats, Margins]:
-    """Try all cuts and return the best one's sums."""
+    """Try all cuts and return the best one's sums; the level of the uncut picture evens all of them."""
     height, width = flat_HW.shape
-    ways = list(product(map(float, CUTS), repeat=2))
-    across = {way: waves(width, way) for way in ways}
-
-    def tries() -> Iterator[tuple[float, Margins]]:
-        for upright in ways:
-            waves_y = waves(height, upright)
-            rows = waves_y @ flat_HW
-            for way in ways:
-                yield float(read_sums(rows @ across[way].T, layout)[0]), (*upright, *way)
-
-    _, cut = max(tries())
-    return _read_at(flat_HW, layout, cut), cut
+    ways = tuple((float(first), float(last)) for first, last in product(CUTS, repeat=2))
+    across = np.concatenate([waves(width, *way) for way in ways]).T
+    pilot = layout.slots_K == 0
+    rows, cols, signs = layout.rows_K[pilot], layout.cols_K[pilot], layout.signs_K[pilot]
+    level = level_of(waves(height) @ flat_HW @ waves(width).T)[rows, cols]
+    sums = np.empty((len(ways), len(ways)))
+    for index, way in enumerate(ways):
+        spectra = (waves(height, *way) @ flat_HW @ across).reshape(-1, len(ways), len(waves(width)))
+        even = np.clip(spectra[rows, :, cols] / level[:, None], -CLIP, CLIP)
+        sums[index] = signs @ even / np.sqrt(np.sum(even**2, 0) + 1e-9)
+    upright, sideways = np.unravel_index(int(sums.argmax()), sums.shape)
+    cut = (*ways[upright], *ways[sideways])
+    found = _read_at(flat_HW, layout, cut)
+    found[0] = sums.max()
+    return found, cut

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from datapipe.console import say
@@ -13,6 +13,7 @@ from .avatarsync.decode import DecodeConfig
 from .generate import GenerateConfig
 from .hearing import Request
 from .speaker import Made
+from .watermark import WatermarkConfig
 
 __all__ = ["FilmConfig", "Request", "make_film"]
 
@@ -33,11 +34,13 @@ class FilmConfig:
     """Most keyframes that are written together."""
     device: str = "cpu"
     """Where the networks run."""
+    watermark: WatermarkConfig | None = field(default_factory=WatermarkConfig)
+    """The invisible mark; None leaves it out."""
 
     def generate(self) -> GenerateConfig:
         """Return the settings of the generator itself."""
         decode = DecodeConfig(temperature=self.temperature, seed=self.seed)
-        return GenerateConfig(decode=decode, units=self.units)
+        return GenerateConfig(decode=decode, units=self.units, watermark=self.watermark)
 
 
 def make_film(

@@ -21,6 +21,7 @@ from .avatarsync.allocate import Strategy
 from .avatarsync.decode import DecodeConfig
 from .avatarsync.intervals import fill_between, fill_by_plan
 from .avatarsync.write import FIRST, Reference, gapless, in_blocks, is_local, write_keyframes
+from .watermark import WatermarkConfig, mark_blocks
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +36,8 @@ class GenerateConfig:
     """Most keyframes that are written together, after a first pair, so that the first frame comes soon."""
     wide_units: int = 64
     """The same where keyframes see several phonemes: what a keyframe sees ends with its block."""
+    watermark: WatermarkConfig | None = field(default_factory=WatermarkConfig)
+    """The invisible mark of every frame; None leaves it out."""
 
 
 def generate(
@@ -56,7 +59,9 @@ def generate(
         blocks = in_blocks(heard, config.wide_units, config.wide_units)
     keyframes = write_keyframes(avatar.tokenizer, avatar.keyframes, reference, blocks, config.decode)
     if config.allocation == "dynamic":
-        return fill_between(avatar.interpolator, keyframes, duration)
-    drawn = tuple(keyframes)
-    until = drawn[-1].end if duration is None else duration
-    return fill_by_plan(avatar.interpolator, drawn, until, config.allocation)
+        frames = fill_between(avatar.interpolator, keyframes, duration)
+    else:
+        drawn = tuple(keyframes)
+        until = drawn[-1].end if duration is None else duration
+        frames = fill_by_plan(avatar.interpolator, drawn, until, config.allocation)
+    return mark_blocks(frames, reference.picture_HW3, avatar.run_id, config.watermark)

@@ -4,17 +4,18 @@ Spread spectrum: each of some two thousand low and middle frequencies of the pic
 picture, gets a sign that a key decides. The pattern is the same in all frames (no flicker, and any frame rate
 will do), and is laid out relative to the picture's sides (any size will do). Half of the frequencies say that
 the mark is there, the rest carry 16 bits of the run's name and their checksum.
-Sources: I. Cox et al., Secure spread spectrum watermarking for multimedia, IEEE TIP 6 (1997); the picture's own
-share in each sum is taken out while marking: H. Malvar & D. Florencio, Improved spread spectrum, IEEE TSP 51
-(2003). Ready packages need torchvision or train networks; this needs a cosine transform.
+Sources: I. Cox et al., Secure spread spectrum watermarking for multimedia, IEEE TIP 6 (1997); the picture's
+own share in each sum is taken out while marking: H. Malvar & D. Florencio, Improved spread spectrum, IEEE TSP
+51 (2003). Ready packages need torchvision or train networks; this needs a cosine transform.
 """
 
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 
 import cv2
 import numpy as np
@@ -31,6 +32,8 @@ NUM_BITS = ID_BITS + CHECK_BITS
 PILOT = 6.0
 """Level of the sum that says `marked`, as a multiple of a bit's."""
 CHECK_POLYNOMIAL = 0x07
+CLIP = 2.0
+"""What a single frequency may count at most, in levels of its neighbourhood."""
 ROUNDS = 5
 NOISE = 16.0
 """Variance in squared grey levels that flat places are credited with: the encoder's noise."""
@@ -66,13 +69,11 @@ def layout_of(key: str) -> Layout:
     radius = np.hypot(*np.indices((size, size)))
     rows, cols = np.nonzero((radius >= BAND[0]) & (radius <= BAND[1]) & (np.indices((size, size)) > 0).all(0))
     stream = hashlib.shake_256(key.encode("utf-8")).digest(9 * len(rows))
-    signs = 1.0 - 2.0 * (np.frombuffer(stream[: len(rows)], np.uint8) & 1)
+    signs = 1.0 - 2.0 * (np.frombuffer(stream[: len(rows)], np.uint8) & 1).astype(np.float64)
     order = np.argsort(np.frombuffer(stream[len(rows) :], "<u8"), kind="stable")
     slots = np.empty(len(rows), np.int64)
     slots[order] = np.arange(len(rows)) % (2 * NUM_BITS)
-    return Layout(
-        rows_K=rows, cols_K=cols, signs_K=signs, slots_K=np.where(slots < NUM_BITS, slots + 1, 0)
-    )
+    return Layout(rows_K=rows, cols_K=cols, signs_K=signs, slots_K=np.where(slots < NUM_BITS, slots + 1, 0))
 
 
 def name_of_run(run_id: str) -> str:
@@ -89,13 +90,13 @@ def bits_of(name: str) -> NDArray[np.int64]:
 
 
 def checksum(number: int) -> int:
-    """CRC-8 (polynomial x^8 + x^2 + x + 1, ITU-T I.432.1) of 16 bits."""
-    crc = 0x55
-    for byte in number.to_bytes(2, "big"):
+    """CRC-8 of 16 bits (polynomial x^8 + x^2 + x + 1, result XOR 0x55: ITU-T I.432.1)."""
+    crc = 0
+    for byte in number.to_bytes(ID_BITS // 8, "big"):
         crc ^= byte
         for _ in range(8):
             crc = ((crc << 1) ^ (CHECK_POLYNOMIAL if crc & 0x80 else 0)) & 0xFF
-    return crc
+    return crc ^ 0x55
 
 
 def make_mark(
@@ -103,33 +104,44 @@ def make_mark(
 ) -> NDArray[np.float32]:
     """Shape the pattern for a video that looks like this picture: (H, W) grey levels to be added.
 
-    Flat places get up to three times as much as textured ones, where the pattern would drown. What the picture
-    itself adds to each of the 25 sums is made up for, so that every bit reads right from the start.
+    Flat places get up to three times as much as textured ones, where the pattern would drown. What the
+    picture itself adds to each of the 25 sums is made up for, so that every bit reads right from the start.
     """
-    luma = working_luma(picture_HW3[None])
-    wanted = np.concatenate(([PILOT], bits_of(name_of_run(run_id))))
-    small = _solve(luma, _templates(luma, layout_of(config.key)), wanted, config)
     height, width = picture_HW3.shape[:2]
-    if small.shape == (height, width):
-        return small.astype(np.float32)
-    return np.asarray(cv2.resize(small, (width, height), interpolation=cv2.INTER_CUBIC), np.float32)
+    content = np.ascontiguousarray(picture_HW3).tobytes()
+    return _make_mark(content, (height, width), name_of_run(run_id), config)
+
+
+@lru_cache(maxsize=8)
+def _make_mark(
+    content: bytes, shape: tuple[int, int], name: str, config: WatermarkConfig
+) -> NDArray[np.float32]:
+    """Keep the marks of the last pictures: a speaker's is needed for each of its videos."""
+    luma = working_luma(np.frombuffer(content, np.uint8).reshape(1, *shape, 3))
+    wanted = np.concatenate(([PILOT], bits_of(name)))
+    small = _solve(luma, wanted, config).astype(np.float32)
+    mark = cv2.resize(small, shape[::-1], interpolation=cv2.INTER_CUBIC) if small.shape != shape else small
+    mark.flags.writeable = False
+    return np.asarray(mark, np.float32)
 
 
 def add_mark(frames_THW3: NDArray[np.uint8], mark_HW: NDArray[np.float32]) -> NDArray[np.uint8]:
     """Add a pattern to the brightness of frames."""
     marked = frames_THW3 + mark_HW[None, :, :, None]
-    return np.clip(np.rint(marked, out=marked), 0, 255, out=marked).astype(np.uint8)
+    return np.asarray(np.clip(np.rint(marked), 0, 255), np.uint8)
 
 
 def mark_blocks(
-    blocks: Iterator[NDArray[np.uint8]], run_id: str, config: WatermarkConfig | None = WatermarkConfig()
+    blocks: Iterator[NDArray[np.uint8]],
+    picture_HW3: NDArray[np.uint8],
+    run_id: str,
+    config: WatermarkConfig | None = WatermarkConfig(),
 ) -> Iterator[NDArray[np.uint8]]:
-    """Mark blocks of frames (n, H, W, 3) as they come, by the first frame's pattern; None leaves them as is."""
-    mark: NDArray[np.float32] | None = None
-    for block in blocks:
-        if config is not None and mark is None and len(block):
-            mark = make_mark(block[0], run_id, config)
-        yield block if mark is None else add_mark(block, mark)
+    """Mark blocks of frames (n, H, W, 3) of one picture as they come; None lets them be."""
+    if config is None:
+        return blocks
+    mark = make_mark(picture_HW3, run_id, config)
+    return (add_mark(block, mark) for block in blocks)
 
 
 def working_luma(frames_THW3: NDArray[np.uint8]) -> Floats:
@@ -142,12 +154,11 @@ def working_luma(frames_THW3: NDArray[np.uint8]) -> Floats:
     return np.asarray(cv2.resize(mean, size, interpolation=cv2.INTER_AREA))
 
 
-def waves(num_pixels: int, margins: tuple[float, float] = (0.0, 0.0)) -> Floats:
+def waves(num_pixels: int, first: float = 0.0, last: float = 0.0) -> Floats:
     """Cosines of the band along one side, (frequencies, pixels).
 
-    `margins` are the units that were cut off before and after, so that the rest still lies where it was.
+    `first` and `last` are the units that were cut off on either end, so that the rest lies where it was.
     """
-    first, last = margins
     place = first + (np.arange(num_pixels) + 0.5) / num_pixels * (GRID - first - last)
     frequency = np.arange(int(BAND[1]) + 1)[:, None]
     return np.asarray(np.cos(np.pi * frequency * place / GRID) * np.sqrt(2.0 / num_pixels))
@@ -164,10 +175,23 @@ def read_sums(spectrum_UV: Floats, layout: Layout) -> Floats:
 
     Each frequency is first divided by the level of its neighbourhood and clipped, so that no edge decides.
     """
-    level = np.sqrt(gaussian_filter(spectrum_UV**2, 2.0)) + 1e-9
-    even_K = np.clip(spectrum_UV / level, -2.0, 2.0)[layout.rows_K, layout.cols_K]
-    total = np.bincount(layout.slots_K, even_K * layout.signs_K, NUM_BITS + 1)
-    return np.asarray(total / np.sqrt(np.bincount(layout.slots_K, even_K**2, NUM_BITS + 1) + 1e-9))
+    total = np.bincount(layout.slots_K, _evened(spectrum_UV, layout) * layout.signs_K, NUM_BITS + 1)
+    return np.asarray(total / _norms(spectrum_UV, layout))
+
+
+def _evened(spectrum_UV: Floats, layout: Layout) -> Floats:
+    even_UV = np.clip(spectrum_UV / level_of(spectrum_UV), -CLIP, CLIP)
+    return np.asarray(even_UV[layout.rows_K, layout.cols_K])
+
+
+def _norms(spectrum_UV: Floats, layout: Layout) -> Floats:
+    squares = np.bincount(layout.slots_K, _evened(spectrum_UV, layout) ** 2, NUM_BITS + 1)
+    return np.asarray(np.sqrt(squares + 1e-9))
+
+
+def level_of(spectrum_UV: Floats) -> Floats:
+    """Measure how loud a spectrum is around each frequency."""
+    return np.asarray(np.sqrt(gaussian_filter(spectrum_UV**2, 2.0)) + 1e-9)
 
 
 def _texture(luma_HW: Floats) -> tuple[Floats, Floats]:
@@ -180,34 +204,29 @@ def _templates(luma_HW: Floats, layout: Layout) -> Floats:
     """Draw each slot's part of the pattern, (25, H, W), with a root mean square of one."""
     loudness = 1.0 / (_texture(luma_HW)[1] + 10.0)
     waves_y, waves_x = (waves(side) for side in luma_HW.shape)
-    drawn = np.empty((NUM_BITS + 1, *luma_HW.shape))
-    for slot in range(NUM_BITS + 1):
-        used = layout.slots_K == slot
-        spectrum = np.zeros((len(waves_y), len(waves_x)))
-        spectrum[layout.rows_K[used], layout.cols_K[used]] = layout.signs_K[used]
-        pattern = waves_y.T @ spectrum @ waves_x * loudness
-        drawn[slot] = pattern / np.sqrt(np.mean(pattern**2))
-    return drawn
+    spectra = np.zeros((NUM_BITS + 1, len(waves_y), len(waves_x)))
+    spectra[layout.slots_K, layout.rows_K, layout.cols_K] = layout.signs_K
+    drawn = waves_y.T @ spectra @ waves_x * loudness
+    return np.asarray(drawn / np.sqrt(np.mean(drawn**2, (1, 2), keepdims=True)))
 
 
-def _solve(luma_HW: Floats, templates_SHW: Floats, wanted_S: Floats, config: WatermarkConfig) -> Floats:
-    """Find loudnesses of the templates at which all sums stand in the wanted ratio, with the given strength."""
+def _solve(luma_HW: Floats, wanted_S: Floats, config: WatermarkConfig) -> Floats:
+    """Find how loud each template must be for all sums to stand in the wanted ratio at this strength."""
     layout = layout_of(config.key)
+    templates = _templates(luma_HW, layout)
+    details = np.stack([_texture(each)[0] for each in templates])
     waves_y, waves_x = (waves(side) for side in luma_HW.shape)
-
-    def sums(pattern_HW: Floats) -> Floats:
-        return read_sums(waves_y @ flattened(luma_HW + pattern_HW) @ waves_x.T, layout)
-
     loud_S = wanted_S.copy()
-    pattern = np.zeros_like(luma_HW)
     for _ in range(ROUNDS):
-        loud_S, pattern = _scaled(loud_S, templates_SHW, config)
-        read = sums(pattern)
-        steps = 0.3 * config.strength * np.sign(wanted_S) / np.sqrt(len(wanted_S))
-        probes = zip(steps, templates_SHW, strict=True)
-        slopes = [(sums(pattern + step * each) - read) / step for step, each in probes]
-        loud_S = _balanced(loud_S, np.stack(slopes, 1), read, wanted_S)
-    return _scaled(loud_S, templates_SHW, config)[1]
+        loud_S, pattern = _scaled(loud_S, templates, config)
+        marked = luma_HW + pattern
+        spectrum = waves_y @ flattened(marked) @ waves_x.T
+        slopes = waves_y @ (details / (_texture(marked)[1] ** 2 + NOISE)) @ waves_x.T
+        read, norms = read_sums(spectrum, layout), _norms(spectrum, layout)
+        even = (slopes / level_of(spectrum))[:, layout.rows_K, layout.cols_K] * layout.signs_K
+        per_slot = np.stack([np.bincount(layout.slots_K, each, NUM_BITS + 1) for each in even], 1)
+        loud_S = _balanced(loud_S, per_slot / norms[:, None], read, wanted_S)
+    return _scaled(loud_S, templates, config)[1]
 
 
 def _balanced(loud_S: Floats, slopes_SS: Floats, read_S: Floats, wanted_S: Floats) -> Floats:
@@ -216,12 +235,12 @@ def _balanced(loud_S: Floats, slopes_SS: Floats, read_S: Floats, wanted_S: Float
     per_level, rest = inverse @ wanted_S, loud_S - inverse @ read_S
     square, cross = per_level @ per_level, per_level @ rest
     missing = rest @ rest - loud_S @ loud_S
-    level = (-cross + np.sqrt(max(cross**2 - square * missing, 0.0))) / square
+    level = (-cross + math.sqrt(max(float(cross**2 - square * missing), 0.0))) / square
     return np.asarray(rest + level * per_level)
 
 
 def _scaled(loud_S: Floats, templates_SHW: Floats, config: WatermarkConfig) -> tuple[Floats, Floats]:
     """Bring the pattern to its strength and cut its peaks."""
     pattern = np.tensordot(loud_S, templates_SHW, 1)
-    factor = config.strength / np.sqrt(np.mean(pattern**2))
+    factor = config.strength / float(np.sqrt(np.mean(pattern**2)))
     return loud_S * factor, np.clip(pattern * factor, -config.limit, config.limit)
