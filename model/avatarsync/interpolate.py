@@ -144,11 +144,10 @@ class Interpolator(nn.Module):
         to_left, to_right = self._flows(pairs, hidden_R2CGG, away_R2).unbind(1)
         left, right = warp(left_R3SS, to_left), warp(right_R3SS, to_right)
         own, other = hidden_R2CGG.unbind(1)
-        trust = 2 * torch.sigmoid(functional.pixel_shuffle(self.trust(own - other), STEM_STRIDE))
-        painted = torch.tanh(functional.pixel_shuffle(self.paint(own + other), STEM_STRIDE))
         t = t_R[:, None, None, None]
-        weight = (1 - t) * trust / ((1 - t) * trust + t * (2 - trust))
-        return weight * left + (1 - weight) * right + 4 * t * (1 - t) * painted
+        trust = functional.pixel_shuffle(self.trust(own - other) + torch.logit(1 - t), STEM_STRIDE)
+        painted = torch.tanh(functional.pixel_shuffle(self.paint(own + other), STEM_STRIDE))
+        return torch.lerp(right, left, torch.sigmoid(trust)).addcmul(4 * t * (1 - t), painted)
 
     def _instants(self, pairs: PairFeatures, away_R2: Tensor) -> Tensor:
         """What each keyframe's head sees at its distance in time, (R, 2, C, G, G)."""
