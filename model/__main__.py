@@ -121,11 +121,45 @@ class Detect:
     """Print the finding as JSON."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Ablate:
+    """Train and score the variants of one of the paper's ablations, at the size of a trained run.
+
+    What was finished before is reused, so that an interrupted grid goes on where it was.
+
+    Example: avatarsync model ablate --run runs/demo --data shards/cmlr shards/hdtf --cases cases --grid masks
+    --seeds 3 --out ablations
+    """
+
+    run: Path
+    """Folder of the trained run; its tokenizer and interpolator serve all variants."""
+    data: tuple[Place, ...]
+    """Folders of shards; their split `train` is read."""
+    cases: Path
+    """Folder of KEY.png, KEY.wav, KEY.json and KEY.mp4, as `avatarsync data export` writes it."""
+    out: Path
+    """Folder for OUT/GRID/VARIANT/seedN/KEY.mp4 and the scores, OUT/GRID.run.json."""
+    grid: Literal["masks", "losses", "allocation"]
+    """masks: Table 3, phonemes that a keyframe sees. losses: Table 6, terms of the loss. allocation: Table 5,
+    frames between keyframes; nothing is trained."""
+    seeds: int = 3
+    """Trainings (or draws) of each variant."""
+    steps: int | None = None
+    """Steps of each training (default: as many as the run's preset)."""
+    sync: tuple[Path, ...] = ()
+    """Judges of lip-sync, as `avatarsync bench run` takes them."""
+    json: bool = False
+    """Print the table as JSON."""
+    threads: int = 2
+    """CPU threads."""
+
+
 Command = (
     Annotated[Train, tyro.conf.subcommand("train")]
     | Annotated[Generate, tyro.conf.subcommand("generate")]
     | Annotated[GenerateCases, tyro.conf.subcommand("generate-cases")]
     | Annotated[Detect, tyro.conf.subcommand("detect")]
+    | Annotated[Ablate, tyro.conf.subcommand("ablate")]
 )
 
 
@@ -139,7 +173,13 @@ def main(argv: list[str]) -> int:
 
 def _run(argv: list[str]) -> int:
     command = tyro.cli(Command, args=argv, prog="avatarsync model")
-    run = {Train: _train, Generate: _generate, GenerateCases: _generate_cases, Detect: _detect}[type(command)]
+    run = {
+        Train: _train,
+        Generate: _generate,
+        GenerateCases: _generate_cases,
+        Detect: _detect,
+        Ablate: _ablate,
+    }[type(command)]
     return run(command)  # type: ignore[no-any-return, operator]
 
 
@@ -197,6 +237,27 @@ def _detect(command: Detect) -> int:
     found = detect_file(command.video, DetectConfig(key=command.key, false_alarm=command.false_alarm))
     emit(json.dumps(asdict(found)) if command.json else sentence(found))
     return 0
+
+
+def _ablate(command: Ablate) -> int:
+    import torch
+
+    from .ablate import AblateConfig, ablate, show
+
+    torch.set_num_threads(command.threads)
+    config = AblateConfig(
+        run=command.run,
+        data=command.data,
+        cases=command.cases,
+        out=command.out,
+        grid=command.grid,
+        seeds=command.seeds,
+        steps=command.steps,
+        sync=command.sync,
+    )
+    code = ablate(config)
+    emit(show(config, command.json))
+    return code
 
 
 if __name__ == "__main__":
