@@ -23,6 +23,7 @@ from datapipe.files import hash_once, sha256_of, write_text
 from datapipe.records import Rejected, from_dict, to_dict
 
 from .avatar import PARTS, load_avatar
+from .avatarsync.decode import DecodeConfig
 from .cases import Places, make_cases
 from .checkpoint import CONFIG, WEIGHTS
 from .generate import GenerateConfig
@@ -124,7 +125,7 @@ def _made(config: AblateConfig, grid: Grid, variant: Variant, seed: int, preset:
     began = time.perf_counter()
     mine = changed(preset, variant, seed, config.steps) if grid.trains else None
     run = _trained(config, folder / RUN, mine) if mine else config.run
-    how = GenerateConfig(allocation=variant.allocation)
+    how = GenerateConfig(allocation=variant.allocation, decode=DecodeConfig(seed=seed))
     settings = {"preset": to_dict(mine) if mine else None, "generate": to_dict(how), "seed": seed}
     identity = _identity(run, settings, config.cases)
     earlier = _earlier(folder)

@@ -63,5 +63,5 @@ def generate(
     else:
         drawn = tuple(keyframes)
         until = drawn[-1].end if duration is None else duration
-        frames = fill_by_plan(avatar.interpolator, drawn, until, config.allocation)
+        frames = fill_by_plan(avatar.interpolator, drawn, until, config.allocation, config.decode.seed)
     return mark_blocks(frames, reference.picture_HW3, avatar.run_id, config.watermark)

@@ -8,17 +8,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from toy import make_clips
+from toy import draw_face, make_clips
 
 from benchmark.ablation import Made, ablation, markdown, read_ablations
 from benchmark.records import MetricInfo, Run, Score, SystemRun
 from benchmark.report.ablations import ablation_lines, ablations
 from benchmark.runs import write_run
-from datapipe.records import Rejected
+from datapipe.records import Phoneme, Rejected
 from model import ablate as ablate_module
 from model.ablate import RECORD, AblateConfig, Record, ablate, planned, preset_of
+from model.avatar import bind, load_avatar
+from model.avatarsync import intervals
+from model.avatarsync.decode import DecodeConfig
 from model.avatarsync.masks import PHONEME_REACH
 from model.checkpoint import save_weights
+from model.generate import GenerateConfig, generate
 from model.grids import GRIDS, changed
 from model.presets import demo, paper, tiny
 from model.training import make_interpolator, make_keyframes, make_tokenizer, to_dict
@@ -146,6 +150,27 @@ def test_a_finished_grid_is_reused_and_a_changed_case_is_not(quick):
     (config.cases / "a.json").write_text('{"other": 1}')
     made.clear()
     assert ablate(config) == 0 and len(made) == 5
+
+
+@pytest.mark.parametrize(("allocation", "differ"), [("random", True), ("fixed", False), ("dynamic", False)])
+def test_another_seed_allots_frames_anew_only_where_they_are_drawn(run, monkeypatch, allocation, differ):
+    drawn = []
+
+    def watched(model, left, right, t):
+        drawn[-1].append(tuple(t))
+        return iter([np.zeros((len(t), 64, 64, 3), np.uint8)])
+
+    monkeypatch.setattr(intervals, "render_interval", watched)
+    avatar = load_avatar(run)
+    said = tuple(
+        Phoneme(symbol=s, start=k / 5, end=k / 5 + 0.2) for k, s in enumerate(("SIL", "AA", "M", "S"))
+    )
+    for seed in (0, 1):
+        drawn.append([])
+        how = GenerateConfig(allocation=allocation, decode=DecodeConfig(seed=seed))
+        reference = bind(avatar, draw_face(0, 0, 1, 64))
+        assert sum(map(len, generate(avatar, reference, said, 0.8, how))) == 20
+    assert (drawn[0] != drawn[1]) == differ
 
 
 def test_an_interrupted_grid_goes_on_where_it_was(quick, monkeypatch):
