@@ -22,7 +22,7 @@ from .avatarsync.write import Reference
 from .checkpoint import WEIGHTS
 from .framing import read_framing
 from .layers import to_signed
-from .tokenizer import Tokenizer
+from .published.network import AnyTokenizer
 from .training import load_interpolator, load_keyframes, load_tokenizer
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ PARTS = ("tokenizer", "keyframes", "interpolator")
 class Avatar:
     """The generator."""
 
-    tokenizer: Tokenizer
+    tokenizer: AnyTokenizer
     keyframes: KeyframeTransformer
     interpolator: Interpolator
     run_id: str
@@ -104,7 +104,9 @@ def bind(avatar: Avatar, picture_HW3: NDArray[np.uint8]) -> Reference:
     return Reference(picture_HW3=picture_HW3, prefix=prefix, seen=avatar.tokenizer.look(signed_13SS))
 
 
-def check_together(tokenizer: Tokenizer, keyframes: KeyframeTransformer, interpolator: Interpolator) -> None:
+def check_together(
+    tokenizer: AnyTokenizer, keyframes: KeyframeTransformer, interpolator: Interpolator
+) -> None:
     """Refuse parts of different presets, naming the one that does not fit."""
     config = tokenizer.config
     facts = {

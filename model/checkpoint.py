@@ -7,6 +7,7 @@ While training goes on, resume.safetensors holds parameters, optimizer moments a
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -71,9 +72,12 @@ def load_config(folder: Path, part: str) -> dict[str, Any]:
     return loaded
 
 
-def check_and_load(network: nn.Module, tensors: dict[str, Tensor], path: Path) -> None:
-    """Load tensors that fit exactly."""
-    wanted = network.state_dict()
+def check_and_load(
+    network: nn.Module, tensors: dict[str, Tensor], path: Path, called: Mapping[str, str] | None = None
+) -> None:
+    """Load tensors that fit exactly; `called` says what the file calls the network's tensors, if not so."""
+    inside, called = network.state_dict(), called or {}
+    wanted = {called.get(name, name): value for name, value in inside.items()}
     faults = [f"unknown `{name}`" for name in sorted(set(tensors) - set(wanted))]
     faults += [f"missing `{name}`" for name in sorted(set(wanted) - set(tensors))]
     common = sorted(set(wanted) & set(tensors))
@@ -84,7 +88,7 @@ def check_and_load(network: nn.Module, tensors: dict[str, Tensor], path: Path) -
     ]
     if faults:
         raise Rejected("bad_weight", f"{path} does not fit this network: {_listed(faults)}")
-    network.load_state_dict(tensors)
+    network.load_state_dict({name: tensors[called.get(name, name)] for name in inside})
 
 
 def _listed(names: list[str]) -> str:

@@ -16,7 +16,7 @@ from datapipe.records import Rejected
 from .checkpoint import load_noted, save_tensors
 from .data import TalkingClip
 from .layers import to_signed
-from .tokenizer import Tokenizer
+from .published.network import AnyTokenizer
 
 CODES = "codes.safetensors"
 BLOCK = 32
@@ -26,7 +26,7 @@ BLOCK = 32
 class Codes:
     """Tokens by clip; what is not known yet is encoded when it is asked for."""
 
-    def __init__(self, tokenizer: Tokenizer, most: int | None = None) -> None:
+    def __init__(self, tokenizer: AnyTokenizer, most: int | None = None) -> None:
         self.tokenizer, self.most = tokenizer, most
         self.known: OrderedDict[str, Tensor] = OrderedDict()
 
@@ -68,7 +68,7 @@ def name_of(clip: TalkingClip) -> str:
 
 
 @torch.no_grad()
-def encode_clip(tokenizer: Tokenizer, clip: TalkingClip) -> Tensor:
+def encode_clip(tokenizer: AnyTokenizer, clip: TalkingClip) -> Tensor:
     """Tokens of the clip's first frame, then of all its keyframes; (1 + n, K), on the CPU."""
     frames = clip.frames_THW3[np.concatenate(([0], clip.keyframes_n))]
     device = next(tokenizer.parameters()).device

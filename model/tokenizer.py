@@ -191,7 +191,7 @@ def _make_codebook(config: TokenizerConfig) -> Codebook:
 class Tokenizer(nn.Module):
     """Encode pictures to token ids, decode ids (with the reference picture) to pictures."""
 
-    has_points = True
+    has_points: Literal[True] = True
     """Codes tell where lips and chin are (`points`); published tokenizers' do not."""
 
     def __init__(self, config: TokenizerConfig) -> None:

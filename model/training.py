@@ -6,7 +6,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -32,6 +32,8 @@ from .framing import note_framing
 from .learner import this_process
 from .loader import Stream, clips_for
 from .presets import Preset
+from .published.config import PublishedConfig
+from .published.network import AnyTokenizer, PublishedTokenizer
 from .tokenizer import Tokenizer, TokenizerConfig
 from .train import NetworkT, TrainConfig, Trained, finish, finished, fit
 
@@ -111,21 +113,26 @@ def make_tokenizer(clips: Sequence[TalkingClip], preset: Preset) -> Trained[Toke
 def make_keyframes(
     clips: Sequence[TalkingClip],
     preset: Preset,
-    tokenizer: Tokenizer,
+    tokenizer: AnyTokenizer,
     phonemes: tuple[str, ...] = PHONEMES,
     codes: Codes | None = None,
 ) -> Trained[KeyframeTransformer]:
-    """Return a fresh keyframe transformer for a trained tokenizer, and its objective."""
+    """Return a fresh keyframe transformer for a tokenizer, and its objective.
+
+    The tokenizer decides how many tokens a frame has and how their bits are grouped.
+    """
     torch.manual_seed(preset.keyframes_train.seed)
     vocabulary = Vocabulary(num_visual=2**tokenizer.config.bits, phonemes=phonemes)
-    network = KeyframeTransformer(preset.keyframes, vocabulary)
+    made = tokenizer.config
+    config = replace(preset.keyframes, num_tokens=made.num_tokens, groups=made.groups)
+    network = KeyframeTransformer(config, vocabulary)
     loss = preset.keyframes_loss
     objective = keyframes_objective(network, codes or codes_for(tokenizer, clips), clips, loss)
     many = loss.clips * loss.units
     return Trained(network, objective, helpers=(tokenizer,), stream=_stream(clips), pictures=many)
 
 
-def codes_for(tokenizer: Tokenizer, clips: Sequence[TalkingClip]) -> Codes:
+def codes_for(tokenizer: AnyTokenizer, clips: Sequence[TalkingClip]) -> Codes:
     """Tokens of clips; of a stream, only those at hand are kept."""
     return Codes(tokenizer, None if _stream(clips) is None else KEPT_WINDOWS * len(clips))
 
@@ -148,9 +155,12 @@ def _resting_points(clips: Sequence[TalkingClip]) -> torch.Tensor:
     return torch.from_numpy(np.concatenate([clip.points_TL2 for clip in clips]).mean(0))
 
 
-def load_tokenizer(run: Path) -> Tokenizer:
-    """Load a trained tokenizer."""
+def load_tokenizer(run: Path) -> AnyTokenizer:
+    """Load a tokenizer, trained here or imported."""
     config = load_config(run / "tokenizer", "tokenizer")
+    if "family" in config:
+        published = from_dict(config["network"], PublishedConfig)
+        return _loaded(run / "tokenizer", PublishedTokenizer(published))
     return _loaded(run / "tokenizer", Tokenizer(from_dict(config["network"], TokenizerConfig)))
 
 
@@ -196,7 +206,7 @@ def _train_keyframes(clips: Sequence[TalkingClip], job: Job) -> float:
         with process.main_process_first():
             codes.fill(clips, job.run / job.part / CODES, identity)
     trained = make_keyframes(clips, job.preset, tokenizer, codes=codes)
-    config = {"network": to_dict(job.preset.keyframes), "vocabulary": to_dict(trained.network.vocabulary)}
+    config = {"network": to_dict(trained.network.config), "vocabulary": to_dict(trained.network.vocabulary)}
     return _fit_and_save(trained, config, job)
 
 
@@ -205,9 +215,20 @@ def _train_interpolator(clips: Sequence[TalkingClip], job: Job) -> float:
     return _fit_and_save(make_interpolator(clips, job.preset), config, job)
 
 
-def check_tokenizer(tokenizer: Tokenizer, preset: Preset, run: Path) -> None:
-    """Refuse a run's tokenizer whose pictures or tokens are not those of a preset, naming both."""
+def check_tokenizer(tokenizer: AnyTokenizer, preset: Preset, run: Path) -> None:
+    """Refuse a run's tokenizer whose pictures or tokens are not those of a preset, naming both.
+
+    An imported one decides on tokens itself; its pictures must be of the preset's size.
+    """
     has, wants = tokenizer.config, preset.keyframes
+    if isinstance(tokenizer, PublishedTokenizer):
+        if has.size != preset.tokenizer.size:
+            raise Rejected(
+                "bad_weight",
+                f"{run}/tokenizer was imported for {has.size} px, not for those of {preset.name}; "
+                f"import it into another --out with --size {preset.tokenizer.size}",
+            )
+        return
     if (has.num_tokens, has.groups, has.size) != (wants.num_tokens, wants.groups, preset.tokenizer.size):
         other = load_config(run / "tokenizer", "tokenizer").get("preset", {}).get("name", "another")
         raise Rejected(

@@ -10,14 +10,14 @@ import torch
 from torch import Tensor
 
 from ..codebook import join_ids
-from ..tokenizer import Tokenizer
+from ..published.network import AnyTokenizer
 from .keyframes import KeyframeTransformer
 from .render import decode_pictures
 
 
 @torch.no_grad()
 def forced_keyframes(
-    tokenizer: Tokenizer,
+    tokenizer: AnyTokenizer,
     model: KeyframeTransformer,
     phonemes_n: Tensor,
     reference_13SS: Tensor,

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from ..codes import Codes
 from ..data import TalkingClip
-from ..tokenizer import Tokenizer
+from ..published.network import AnyTokenizer
 from .draws import Objective, boxes_at, clip_odds, faces_at, mouth_psnr, pictures_at, points_at
 from .keyframes import KeyframeTransformer
 from .losses import LOOKS, mouth_places, mouth_weights, token_cross_entropy, weighted_l1
@@ -146,7 +146,7 @@ def _stacked(ids: Sequence[Tensor]) -> Tensor:
 
 
 def _seen_terms(
-    tokenizer: Tokenizer, code: Tensor, drawn: _Windows, config: KeyframeLoss, rng: np.random.Generator
+    tokenizer: AnyTokenizer, code: Tensor, drawn: _Windows, config: KeyframeLoss, rng: np.random.Generator
 ) -> dict[str, Tensor]:
     """What the written codes look like: points of all units, pictures of a few."""
     owners, frames = drawn.flat()

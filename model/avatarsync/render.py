@@ -12,7 +12,7 @@ from torch import Tensor
 from datapipe.media import FPS
 
 from ..layers import to_bytes
-from ..tokenizer import Tokenizer
+from ..published.network import AnyTokenizer
 from .allocate import Strategy, allocate
 from .interpolate import Interpolator
 
@@ -21,7 +21,7 @@ BLOCK = 32
 
 
 @torch.no_grad()
-def decode_pictures(tokenizer: Tokenizer, tokens_nK: Tensor, reference_13SS: Tensor) -> Tensor:
+def decode_pictures(tokenizer: AnyTokenizer, tokens_nK: Tensor, reference_13SS: Tensor) -> Tensor:
     """Tokens of many keyframes to pictures (n, 3, S, S), with one reference."""
     parts = torch.split(tokens_nK, BLOCK)
     return torch.cat([tokenizer.decode(tokenizer.codes(part), reference_13SS) for part in parts])

@@ -20,7 +20,8 @@ from torch import Tensor
 from datapipe.keyframes import choose_keyframes
 from datapipe.records import Phoneme, Rejected, Seconds
 
-from ..tokenizer import Seen, Tokenizer
+from ..published.network import AnyTokenizer
+from ..tokenizer import Seen
 from .decode import DecodeConfig, Prefix, generate_tokens
 from .intervals import Drawn
 from .keyframes import KeyframeConfig, KeyframeTransformer
@@ -73,7 +74,7 @@ def in_blocks(phonemes: Iterable[Phoneme], first: int, units: int) -> Iterator[t
 
 
 def write_keyframes(
-    tokenizer: Tokenizer,
+    tokenizer: AnyTokenizer,
     model: KeyframeTransformer,
     reference: Reference,
     blocks: Iterable[Sequence[Phoneme]],
@@ -96,7 +97,7 @@ def write_keyframes(
 
 
 def draw_keyframes(
-    tokenizer: Tokenizer, seen: Seen, phonemes: Sequence[Phoneme], tokens: Sequence[Tensor]
+    tokenizer: AnyTokenizer, seen: Seen, phonemes: Sequence[Phoneme], tokens: Sequence[Tensor]
 ) -> Iterator[Drawn]:
     """Decode the pictures of written keyframes, each alone, and give each its instant."""
     latest = round(phonemes[-1].end * 25) + 1
