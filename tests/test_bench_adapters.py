@@ -21,9 +21,9 @@ from benchmark.systems.commands import SystemsCommand
 from benchmark.systems.inputs import SAMPLES_PER_FRAME
 from benchmark.systems.making import MakeConfig, make_videos
 from benchmark.systems.specs import parse_system
-from benchmark.systems.template import places_in, split
 from datapipe.media import probe, read_audio, read_frames, write_video
 from datapipe.records import Rejected, to_json
+from datapipe.template import places_in, split
 
 ROOT = Path(__file__).parent.parent
 NUM_FRAMES = 10

@@ -19,10 +19,10 @@ from typing import Literal, Protocol
 from datapipe.console import track
 from datapipe.media import probe
 from datapipe.records import Rejected, Seconds, to_dict
+from datapipe.template import fill, places_in, split
 
 from ..records import Case, Timing
 from ..systems.inputs import audio_file, check_key, reference_file, text_of
-from ..systems.template import fill, places_in, split
 from .own_record import OwnRecord, read_own_record
 from .percentiles import outliers
 from .process_tree import run_command

@@ -14,16 +14,16 @@ from typing import Any, TypeVar
 
 import cattrs
 
+from datapipe import template
+from datapipe.child import check_program, last_words, run_child
 from datapipe.console import say, track
 from datapipe.files import publish, sha256_of, sweep, write_text
 from datapipe.media import FPS, probe
 from datapipe.records import Rejected, Seconds, from_dict, to_dict
 
 from ..records import Case, System, Timing
-from . import template
 from .adapters import scratch
 from .callables import Caller
-from .child import check_program, last_words, run_child
 from .inputs import audio_file, check_key, digest_of, reference_file, text_of
 from .specs import AdapterSpec, CallableSpec, CommandSpec, FolderSpec, Spec, open_system, read_timing
 

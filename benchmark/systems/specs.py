@@ -17,11 +17,11 @@ from urllib.parse import parse_qsl
 
 import cattrs
 
+from datapipe import template
 from datapipe.records import Rejected, from_dict, printable
 
 from ..controls import CONTROLS
 from ..records import GROUND_TRUTH, System, Timing
-from . import template
 from .adapters import Adapter, adapter_named
 from .adapters.adapter import FACES
 from .adapters.scratch import Setup

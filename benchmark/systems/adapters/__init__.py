@@ -8,8 +8,8 @@ from pathlib import Path
 import cattrs
 
 from datapipe.records import Rejected, from_dict
+from datapipe.template import hint
 
-from ..template import hint
 from .adapter import Adapter, Option, ScratchFile
 from .dubbing import LATENTSYNC, MUSETALK, WAV2LIP
 from .portrait import (

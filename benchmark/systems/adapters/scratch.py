@@ -12,13 +12,13 @@ import numpy as np
 import yaml  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 
+from datapipe import template
+from datapipe.child import last_words
 from datapipe.files import write_bytes, write_text
 from datapipe.media import FPS, mux, probe, read_frames, wav_bytes, write_video
 from datapipe.records import Rejected
 
 from ...records import Case
-from .. import template
-from ..child import last_words
 from ..inputs import (
     SAMPLES_PER_FRAME,
     num_frames_of,

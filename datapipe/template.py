@@ -8,7 +8,7 @@ import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from datapipe.records import Rejected
+from .records import Rejected
 
 PLACE = re.compile(r"\{([a-z_]+)\}")
 

@@ -11,7 +11,7 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from datapipe.records import Rejected, Seconds
+from .records import Rejected, Seconds
 
 GRACE: Seconds = 5.0
 """How long a program may take to end after it was asked to."""
