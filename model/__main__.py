@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import tyro
 
@@ -59,6 +60,8 @@ class Generate:
     """Words to say, in a robotic voice by rule; for a natural one give --audio and --transcript."""
     crop: bool = True
     """Find and cut out the face; `--no-crop` when the picture is a crop already."""
+    project: Path | None = None
+    """Also keep what `model edit` needs in this folder: tokens, sound, and every frame without loss."""
     face: Literal["only", "largest"] = "only"
     """only: a picture with several faces is refused. largest: its largest face is taken."""
     units: int = 32
@@ -122,35 +125,73 @@ class Detect:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Ablate:
-    """Train and score the variants of one of the paper's ablations, at the size of a trained run.
+class Edit:
+    """Change one phoneme of a project; without --phoneme its phonemes are listed with their numbers.
 
-    What was finished before is reused, so that an interrupted grid goes on where it was.
+    Only what depends on the phoneme is made anew; every other frame, and the sound, stay as they are.
 
-    Example: avatarsync model ablate --run runs/demo --data shards/cmlr shards/hdtf --cases cases --grid masks
-    --seeds 3 --out ablations
+    Example: avatarsync model edit --project hello --phoneme 7 --to OW --out hello2.mp4
+    """
+
+    project: Path
+    """Folder that `model generate --project` wrote."""
+    phoneme: int | None = None
+    """Number of the phoneme, from 0."""
+    to: str | None = None
+    """Its new symbol; `SIL` closes the mouth."""
+    start: float | None = None
+    """Second at which it shall start; the phoneme before ends there."""
+    end: float | None = None
+    """Second at which it shall end; the phoneme after starts there."""
+    audio: Path | None = None
+    """Sound of the whole video anew, of the same length, where a word is said otherwise too."""
+    out: Path | None = None
+    """The mp4 to write."""
+    save: Path | None = None
+    """Folder for the edited project; the old one's own folder replaces it."""
+    run: Path | None = None
+    """Folder of the run; without it the one that made the project."""
+    device: str = "cpu"
+    """cpu, cuda, cuda:1 or mps."""
+    threads: int = 1
+    """CPU threads."""
+    json: bool = False
+    """Print what was made anew (keyframes, spans of frames) and the facts of the video as JSON."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stream:
+    """Make a video while speech comes in, in constant memory however long it is.
+
+    Sound is cut at silences, recognised and timed piece by piece; frames follow each piece at once.
+
+    Example: avatarsync model stream --run runs/demo --reference me.jpg --audio talk.wav --language en
+    --out talk.mp4
     """
 
     run: Path
-    """Folder of the trained run; its tokenizer and interpolator serve all variants."""
-    data: tuple[Place, ...]
-    """Folders of shards; their split `train` is read."""
-    cases: Path
-    """Folder of KEY.png, KEY.wav, KEY.json and KEY.mp4, as `avatarsync data export` writes it."""
-    out: Path
-    """Folder for OUT/GRID/VARIANT/seedN/KEY.mp4 and the scores, OUT/GRID.run.json."""
-    grid: Literal["masks", "losses", "allocation"]
-    """masks: Table 3, phonemes that a keyframe sees. losses: Table 6, terms of the loss. allocation: Table 5,
-    frames between keyframes; nothing is trained."""
-    seeds: int = 3
-    """Trainings (or draws) of each variant."""
-    steps: int | None = None
-    """Steps of each training (default: as many as the run's preset)."""
-    sync: tuple[Path, ...] = ()
-    """Judges of lip-sync, as `avatarsync bench run` takes them."""
-    json: bool = False
-    """Print the table as JSON."""
-    threads: int = 2
+    """Folder of a trained run."""
+    reference: Path
+    """Picture of a face."""
+    audio: str
+    """Sound file of any length, or - for WAV on standard input."""
+    language: str
+    """zh or en."""
+    out: str
+    """The mp4 to write, or - for standard output: an mp4 in fragments, as it grows."""
+    raw: bool = False
+    """With --out -, write bare RGB frames (height x width x 3 bytes each, 25 a second) instead of an mp4."""
+    crop: bool = True
+    """Find and cut out the face; `--no-crop` when the picture is a crop already."""
+    face: Literal["only", "largest"] = "only"
+    """only: a picture with several faces is refused. largest: its largest face is taken."""
+    watermark: bool = True
+    """Mark the video invisibly as made by this run (docs/responsible-use.md)."""
+    units: int = 32
+    """Most keyframes that are written together; fewer need less memory."""
+    device: str = "cpu"
+    """cpu, cuda, cuda:1 or mps."""
+    threads: int = 1
     """CPU threads."""
 
 
@@ -158,8 +199,9 @@ Command = (
     Annotated[Train, tyro.conf.subcommand("train")]
     | Annotated[Generate, tyro.conf.subcommand("generate")]
     | Annotated[GenerateCases, tyro.conf.subcommand("generate-cases")]
+    | Annotated[Edit, tyro.conf.subcommand("edit")]
+    | Annotated[Stream, tyro.conf.subcommand("stream")]
     | Annotated[Detect, tyro.conf.subcommand("detect")]
-    | Annotated[Ablate, tyro.conf.subcommand("ablate")]
 )
 
 
@@ -173,14 +215,7 @@ def main(argv: list[str]) -> int:
 
 def _run(argv: list[str]) -> int:
     command = tyro.cli(Command, args=argv, prog="avatarsync model")
-    run = {
-        Train: _train,
-        Generate: _generate,
-        GenerateCases: _generate_cases,
-        Detect: _detect,
-        Ablate: _ablate,
-    }[type(command)]
-    return run(command)  # type: ignore[no-any-return, operator]
+    return RUN[type(command)](command)
 
 
 def _train(command: Train) -> int:
@@ -214,8 +249,47 @@ def _generate(command: Generate) -> int:
     request = Request(
         language=command.language, audio=command.audio, transcript=command.transcript, text=command.text
     )
-    made = make_film(command.run, command.reference, request, command.out, config)
+    made = make_film(command.run, command.reference, request, command.out, config, command.project)
     emit(json.dumps(asdict(made)) if command.json else str(command.out))
+    return 0
+
+
+def _edit(command: Edit) -> int:
+    from .project import phoneme_table, read_project
+
+    if command.phoneme is None:
+        for line in phoneme_table(read_project(command.project).phonemes):
+            emit(line)
+        return 0
+    import torch
+
+    from .edit import Change
+    from .film import edit_film
+
+    torch.set_num_threads(command.threads)
+    change = Change(index=command.phoneme, to=command.to, start=command.start, end=command.end)
+    places = (command.out, command.save)
+    facts = edit_film(command.project, change, places, command.audio, command.run, command.device)
+    emit(json.dumps(facts) if command.json else str(command.out or command.save))
+    return 0
+
+
+def _stream(command: Stream) -> int:
+    import torch
+
+    from .film import Ends, FilmConfig, stream_film
+
+    torch.set_num_threads(command.threads)
+    mark = FilmConfig().watermark if command.watermark else None
+    config = FilmConfig(
+        crop=command.crop,
+        face=command.face,
+        units=command.units,
+        device=command.device,
+        watermark=mark,
+    )
+    ends = Ends(audio=command.audio, language=command.language, out=command.out, raw=command.raw)
+    stream_film(command.run, command.reference, ends, config)
     return 0
 
 
@@ -239,26 +313,14 @@ def _detect(command: Detect) -> int:
     return 0
 
 
-def _ablate(command: Ablate) -> int:
-    import torch
-
-    from .ablate import AblateConfig, ablate, show
-
-    torch.set_num_threads(command.threads)
-    config = AblateConfig(
-        run=command.run,
-        data=command.data,
-        cases=command.cases,
-        out=command.out,
-        grid=command.grid,
-        seeds=command.seeds,
-        steps=command.steps,
-        sync=command.sync,
-    )
-    code = ablate(config)
-    emit(show(config, command.json))
-    return code
-
+RUN: dict[type, Callable[[Any], int]] = {
+    Train: _train,
+    Generate: _generate,
+    Edit: _edit,
+    Stream: _stream,
+    GenerateCases: _generate_cases,
+    Detect: _detect,
+}
 
 if __name__ == "__main__":
     sys.exit(main(sys.argv[1:]))

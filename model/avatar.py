@@ -26,6 +26,8 @@ from .published.network import AnyTokenizer
 from .training import load_interpolator, load_keyframes, load_tokenizer
 
 if TYPE_CHECKING:
+    from .edit import Change
+    from .edited import Edited
     from .speaker import Picture, Speaker
 
 PARTS = ("tokenizer", "keyframes", "interpolator")
@@ -69,6 +71,12 @@ class Avatar:
         from .speaker import Speaker  # which needs this module
 
         return Speaker.of(self, image, crop=crop, face=face)
+
+    def edit_segment(self, project: Path | str, change: Change, audio: Path | str | None = None) -> Edited:
+        """Change one phoneme of a project; see `edited.edit_project`."""
+        from .edited import edit_project  # which needs this module
+
+        return edit_project(self, Path(project), change, None if audio is None else Path(audio))
 
 
 def load_avatar(run: Path, device: str = "cpu") -> Avatar:

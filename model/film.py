@@ -1,21 +1,28 @@
-"""One video, from files to a file: picture and speech in, mp4 with sound and provenance out."""
+"""Videos from files to files: picture and speech in, mp4 with sound and provenance out; edits; streams."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import sys
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 from datapipe.console import say
 from datapipe.crop import Choice
+from datapipe.phonemes import check_language
+from datapipe.records import Rejected
+from datapipe.sound import sound_blocks
 
 from .avatar import Avatar
 from .avatarsync.decode import DecodeConfig
+from .edit import Change
 from .generate import GenerateConfig
 from .hearing import Request
-from .speaker import Made
+from .project import read_project
+from .save import Made, save
 from .watermark import WatermarkConfig
 
-__all__ = ["FilmConfig", "Request", "make_film"]
+__all__ = ["Ends", "FilmConfig", "Request", "edit_film", "make_film", "stream_film"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,10 +50,32 @@ class FilmConfig:
         return GenerateConfig(decode=decode, units=self.units, watermark=self.watermark)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ends:
+    """What a stream reads and writes; `-` is standard input and output."""
+
+    audio: str
+    """A file, or `-` for WAV."""
+    language: str
+    out: str
+    """A file, or `-` for an mp4 in fragments."""
+    raw: bool = False
+    """Write bare RGB frames to standard output."""
+
+    def __post_init__(self) -> None:
+        if self.raw and self.out != "-":
+            raise Rejected("bad_input", "--raw writes bare frames to standard output; give --out - with it")
+
+
 def make_film(
-    run: Path, reference: Path, request: Request, out: Path, config: FilmConfig = FilmConfig()
+    run: Path,
+    reference: Path,
+    request: Request,
+    out: Path,
+    config: FilmConfig = FilmConfig(),
+    project: Path | None = None,
 ) -> Made:
-    """Write the video, whole or not at all, and return its facts.
+    """Write the video, whole or not at all, and return its facts; `project` is a folder to edit it from.
 
     Raises `Rejected`: missing_weight (no trained run), bad_weight, missing_device, missing_file, bad_input,
     no_face, unknown_language, no_audio, silent, no_speech, not_aligned, too_large.
@@ -56,9 +85,56 @@ def make_film(
     video = speaker.with_config(config.generate()).speak(
         language=request.language, audio=request.audio, transcript=request.transcript, text=request.text
     )
-    made = video.save(out)
+    made = video.save(out, project)
     say(
         f"{made.num_frames} frames in {made.seconds:.2f} s ({made.rtf:.2f} of the time they show), "
         f"the first after {made.first_frame_seconds:.2f} s"
     )
     return made
+
+
+def edit_film(
+    project: Path,
+    change: Change,
+    places: tuple[Path | None, Path | None],
+    audio: Path | None = None,
+    run: Path | None = None,
+    device: str = "cpu",
+) -> dict[str, Any]:
+    """Change one phoneme of a project; write the video, the edited project or both, and return the facts.
+
+    Raises `Rejected` as `edited.edit_project` and `load_avatar` do.
+    """
+    out, kept = places
+    if out is None and kept is None:
+        raise Rejected("bad_input", "nothing would be written; give --out VIDEO, --save PROJECT, or both")
+    avatar = Avatar.load(run or read_project(project).run, device)
+    edited = avatar.edit_segment(project, change, audio)
+    made = edited.save(out, kept)
+    if audio is None and edited.keyframes:
+        say("the sound is as before; where a word is said otherwise too, bring its sound with --audio")
+    num_anew = sum(stop - first for first, stop in edited.rendered)
+    say(f"{num_anew} of {made.num_frames} frames were made anew, all others are the same bit for bit")
+    return {**asdict(made), "keyframes": edited.keyframes, "rendered": edited.rendered}
+
+
+def stream_film(run: Path, reference: Path, ends: Ends, config: FilmConfig = FilmConfig()) -> None:
+    """Make a video while its speech comes in, in memory that does not grow with it.
+
+    Raises `Rejected` as `make_film` does; unreachable when the reader of standard output goes away.
+    """
+    check_language(ends.language)
+    avatar = Avatar.load(run, config.device)
+    speaker = avatar.set_reference(reference, crop=config.crop, face=config.face)
+    sound = sound_blocks(sys.stdin.buffer if ends.audio == "-" else Path(ends.audio))
+    pieces = speaker.with_config(config.generate()).stream(sound, language=ends.language)
+    try:
+        if ends.raw:
+            for piece in pieces:
+                sys.stdout.buffer.write(piece.frames_THW3.tobytes())
+            return
+        target = sys.stdout.buffer if ends.out == "-" else Path(ends.out)
+        made = save(pieces, target, speaker.label())
+    except BrokenPipeError as error:
+        raise Rejected("unreachable", "the reader of the stream went away before its end") from error
+    say(f"{made.num_frames} frames, the first after {made.first_frame_seconds:.2f} s")

@@ -19,7 +19,7 @@ from datapipe.records import Phoneme, Seconds
 from .avatar import Avatar
 from .avatarsync.allocate import Strategy
 from .avatarsync.decode import DecodeConfig
-from .avatarsync.intervals import fill_between, fill_by_plan
+from .avatarsync.intervals import Drawn, fill_between, fill_by_plan
 from .avatarsync.write import FIRST, Reference, gapless, in_blocks, is_local, write_keyframes
 from .watermark import WatermarkConfig, mark_blocks
 
@@ -49,19 +49,31 @@ def generate(
 ) -> Iterator[NDArray[np.uint8]]:
     """Yield blocks of frames (n, S, S, 3) in order, round(duration * 25) frames in all.
 
-    `phonemes` follow each other without gaps from 0; frames come while they do. `duration` None is
-    the end of the last phoneme. Raises `Rejected("bad_input")`: no phonemes, gaps, an unknown phoneme.
+    Frames come while phonemes do; `duration` None ends with them. Raises `Rejected("bad_input")`.
     """
-    heard = gapless(phonemes)
-    if is_local(avatar.keyframes.config):
-        blocks = in_blocks(heard, FIRST, config.units)
-    else:
-        blocks = in_blocks(heard, config.wide_units, config.wide_units)
-    keyframes = write_keyframes(avatar.tokenizer, avatar.keyframes, reference, blocks, config.decode)
+    return fill(avatar, reference, write(avatar, reference, phonemes, config), duration, config)
+
+
+def write(
+    avatar: Avatar, reference: Reference, phonemes: Iterable[Phoneme], config: GenerateConfig
+) -> Iterator[Drawn]:
+    """Stage 1: yield a keyframe for every phoneme."""
+    is_alone = is_local(avatar.keyframes.config)
+    sizes = (FIRST, config.units) if is_alone else (config.wide_units, config.wide_units)
+    blocks = in_blocks(gapless(phonemes), *sizes)
+    return write_keyframes(avatar.tokenizer, avatar.keyframes, reference, blocks, config.decode)
+
+
+def fill(
+    avatar: Avatar,
+    reference: Reference,
+    keyframes: Iterator[Drawn],
+    duration: Seconds | None,
+    config: GenerateConfig,
+) -> Iterator[NDArray[np.uint8]]:
+    """Stage 2: yield all frames, marked."""
     if config.allocation == "dynamic":
         frames = fill_between(avatar.interpolator, keyframes, duration)
     else:
-        drawn = tuple(keyframes)
-        until = drawn[-1].end if duration is None else duration
-        frames = fill_by_plan(avatar.interpolator, drawn, until, config.allocation, config.decode.seed)
+        frames = fill_by_plan(avatar.interpolator, tuple(keyframes), duration, config.allocation)
     return mark_blocks(frames, reference.picture_HW3, avatar.run_id, config.watermark)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -15,8 +15,9 @@ from datapipe.media import FPS, SAMPLE_RATE
 from datapipe.records import Phoneme, Rejected
 
 from .avatar import Avatar
+from .avatarsync.intervals import Drawn
 from .avatarsync.write import Reference
-from .generate import GenerateConfig, generate
+from .generate import GenerateConfig, fill, write
 from .hearing import Heard, Sound
 
 STEP = SAMPLE_RATE // FPS
@@ -33,20 +34,33 @@ class Piece:
 
 
 def make_pieces(
-    avatar: Avatar, reference: Reference, heard: Iterable[Heard], config: GenerateConfig
+    avatar: Avatar,
+    reference: Reference,
+    heard: Iterable[Heard],
+    config: GenerateConfig,
+    note: Callable[[Drawn], None] = lambda keyframe: None,
 ) -> Iterator[Piece]:
     """Yield a video piece by piece, as the speech comes; nothing that was yielded is kept.
+
+    `note` is told every keyframe.
 
     Raises `Rejected`: what hearing raises, bad_input (a phoneme that the run does not know), too_large
     (memory ran out).
     """
     track = _Track()
     with enough_memory():
-        for frames in generate(avatar, reference, track.phonemes(heard), None, config):
+        keyframes = _noted(write(avatar, reference, track.phonemes(heard), config), note)
+        for frames in fill(avatar, reference, keyframes, None, config):
             yield Piece(frames_THW3=frames, audio=track.take(len(frames) * STEP))
     rest = track.take(STEP)
     if len(rest):
         yield Piece(frames_THW3=np.zeros((0, avatar.size, avatar.size, 3), np.uint8), audio=rest)
+
+
+def _noted(keyframes: Iterator[Drawn], note: Callable[[Drawn], None]) -> Iterator[Drawn]:
+    for keyframe in keyframes:
+        note(keyframe)
+        yield keyframe
 
 
 @contextmanager

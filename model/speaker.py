@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO, Any
@@ -11,35 +11,20 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from datapipe.console import track
 from datapipe.crop import Choice
-from datapipe.media import FPS, new_reel
-from datapipe.records import Phoneme, Seconds
+from datapipe.records import Phoneme, Rejected
 
 from .avatar import Avatar, bind
+from .avatarsync.intervals import Drawn
 from .avatarsync.write import Reference
 from .generate import GenerateConfig
 from .hearing import Heard, Request, Sound, hear, hear_blocks
 from .picture import prepare, read_picture
 from .pieces import Piece, make_pieces
-from .provenance import tag
+from .project import Origin, recording
+from .save import Label, Made, save
 
 Picture = Path | str | NDArray[np.uint8]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Made:
-    """Facts of one video."""
-
-    num_frames: int
-    media_seconds: Seconds
-    seconds: float
-    """From speech and bound picture to the last frame; hearing and encoding included, loading not."""
-    first_frame_seconds: float
-    """Until the first frames were there; hearing the first segment of the speech is part of it."""
-    rtf: float
-    """seconds / media_seconds."""
-    run_id: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -50,8 +35,6 @@ class Video:
     start: Callable[[], Iterator[Heard]]
     """Gives the speech from its beginning."""
     config: GenerateConfig
-    num_frames: int | None = None
-    """How many there will be, when that is known beforehand."""
 
     def pieces(self) -> Iterator[Piece]:
         """Yield frames with their sound as they are made."""
@@ -61,26 +44,24 @@ class Video:
         """Yield blocks of frames (n, S, S, 3) as they are made."""
         return (piece.frames_THW3 for piece in self.pieces() if len(piece.frames_THW3))
 
-    def save(self, target: Path | str | IO[bytes]) -> Made:
-        """Write an mp4 with sound and provenance: a path gets it whole, a stream as it grows."""
-        place = Path(target) if isinstance(target, str) else target
-        began, first, count = time.perf_counter(), 0.0, 0
-        with new_reel(place, metadata=self.speaker.tag()) as reel:
-            for piece in track(
-                self.pieces(), "frames", self.num_frames, lambda piece: len(piece.frames_THW3)
-            ):
-                first = first or time.perf_counter() - began
-                reel.add(piece.frames_THW3, piece.audio)
-                count += len(piece.frames_THW3)
-        seconds = time.perf_counter() - began
-        return Made(
-            num_frames=count,
-            media_seconds=count / FPS,
-            seconds=round(seconds, 4),
-            first_frame_seconds=round(first, 4),
-            rtf=round(seconds * FPS / count, 4),
-            run_id=self.speaker.avatar.run_id,
-        )
+    def save(self, target: Path | str | IO[bytes], project: Path | str | None = None) -> Made:
+        """Write an mp4 with sound and provenance: a path gets it whole, a stream as it grows.
+
+        `project` is a folder for what `Avatar.edit_segment` needs.
+        """
+        avatar, reference = self.speaker.avatar, self.speaker.reference
+        with ExitStack() as stack:
+            note: Callable[[Drawn], None] = _ignore
+            recorder = None
+            if project is not None:
+                recorder = stack.enter_context(recording(Path(project), self.speaker.origin(self.config)))
+                note = recorder.keyframe
+            pieces = make_pieces(avatar, reference, self.start(), self.config, note)
+            return save(pieces, target, self.speaker.label(), recorder)
+
+
+def _ignore(keyframe: Drawn) -> None:
+    return None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -103,9 +84,20 @@ class Speaker:
         """Return the same face with other settings; nothing is computed again."""
         return replace(self, config=config)
 
-    def tag(self) -> dict[str, str]:
-        """Provenance of its videos."""
-        return tag("avatarsync", self.avatar.run_id, self.reference.picture_HW3)
+    def label(self) -> Label:
+        """Say what its videos carry of their provenance."""
+        return Label(run_id=self.avatar.run_id, picture_HW3=self.reference.picture_HW3)
+
+    def origin(self, config: GenerateConfig) -> Origin:
+        """Say what its videos are made from. Raises `Rejected("bad_input")` without a folder of its run."""
+        if self.avatar.folder is None:
+            raise Rejected("bad_input", "a project names the folder of its run; load the avatar from one")
+        return Origin(
+            run=self.avatar.folder,
+            run_id=self.avatar.run_id,
+            picture_HW3=self.reference.picture_HW3,
+            settings=config,
+        )
 
     def speak(
         self,

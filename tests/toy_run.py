@@ -28,6 +28,8 @@ def write_run(folder: Path, preset=PRESET) -> Path:
     interpolator = make_interpolator(clips, preset).network
     for number, network in enumerate((tokenizer, keyframes, interpolator)):
         _stir(network, number)
+    for name, parameter in keyframes.blocks.named_parameters():
+        parameter.data *= 8 if name.endswith("weight") and parameter.ndim == 2 else 1
     note = {"preset": to_dict(preset)}
     save_weights(folder / "tokenizer", tokenizer, {"network": to_dict(preset.tokenizer), **note})
     facts = {"network": to_dict(preset.keyframes), "vocabulary": to_dict(keyframes.vocabulary), **note}

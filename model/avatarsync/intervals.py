@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from datapipe.media import FPS
-from datapipe.records import Seconds
+from datapipe.records import Phoneme, Seconds
 
 from ..layers import to_bytes
 from .allocate import Strategy, allocate, count_frames
@@ -33,8 +33,7 @@ class Drawn:
     """A keyframe that is written and decoded."""
 
     time: Seconds
-    end: Seconds
-    """When its phoneme ends."""
+    phoneme: Phoneme
     tokens_K: Tensor
     picture_13SS: Tensor
     """In [-1, 1]."""
@@ -79,20 +78,24 @@ def fill_between(
         stop = max(done, frames_before(right.time))
         yield from render_interval(model, left, right, instants(left.time, right.time, done, stop))
         left, done = right, stop
-    yield from hold(left, count_frames(left.end if duration is None else duration, FPS) - done)
+    yield from hold(left, _count(left, duration) - done)
 
 
 def fill_by_plan(
-    model: Interpolator, keyframes: Sequence[Drawn], duration: Seconds, strategy: Strategy, seed: int = 0
+    model: Interpolator, keyframes: Sequence[Drawn], duration: Seconds | None, strategy: Strategy
 ) -> Iterator[Frames]:
     """Yield the whole clip by one of the paper's other allocations, which need all keyframes beforehand."""
-    num_frames = count_frames(duration, FPS)
+    num_frames = _count(keyframes[-1], duration)
     if len(keyframes) == 1:
         yield from hold(keyframes[0], num_frames)
         return
-    where = allocate(np.array([each.time for each in keyframes]), num_frames, FPS, strategy, seed)
+    where = allocate(np.array([each.time for each in keyframes]), num_frames, FPS, strategy)
     for index, (left, right) in enumerate(pairwise(keyframes)):
         yield from render_interval(model, left, right, where.t[where.pair == index])
+
+
+def _count(last: Drawn, duration: Seconds | None) -> int:
+    return count_frames(last.phoneme.end if duration is None else duration, FPS)
 
 
 def frames_before(time: Seconds) -> int:

@@ -100,12 +100,15 @@ def draw_keyframes(
     tokenizer: AnyTokenizer, seen: Seen, phonemes: Sequence[Phoneme], tokens: Sequence[Tensor]
 ) -> Iterator[Drawn]:
     """Decode the pictures of written keyframes, each alone, and give each its instant."""
-    latest = round(phonemes[-1].end * 25) + 1
-    places = choose_keyframes(phonemes, latest)
-    for phoneme, place, tokens_K in zip(phonemes, places, tokens, strict=True):
+    for phoneme, tokens_K in zip(phonemes, tokens, strict=True):
         with torch.no_grad():
             picture = tokenizer.draw(tokenizer.codes(tokens_K[None]), seen)
-        yield Drawn(time=place.time, end=phoneme.end, tokens_K=tokens_K, picture_13SS=picture)
+        yield Drawn(time=instant_of(phoneme), phoneme=phoneme, tokens_K=tokens_K, picture_13SS=picture)
+
+
+def instant_of(phoneme: Phoneme) -> Seconds:
+    """When a phoneme's keyframe is shown: by the rule that training's keyframes were chosen by."""
+    return choose_keyframes((phoneme,), 1)[0].time
 
 
 def _written_once(

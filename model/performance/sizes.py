@@ -21,8 +21,6 @@ class Sizes:
     """Runs of every number of phonemes (b)."""
     side_by_side: tuple[int, ...]
     """Numbers of keyframes that are decoded at once (b)."""
-    scan_length: int
-    """Places of the sequences that are scanned (c)."""
     film_repeats: int
     """Videos of each speech (d)."""
     film_seconds: Seconds
@@ -39,7 +37,6 @@ FULL = Sizes(
     decode_keyframes=16,
     sweep_repeats=5,
     side_by_side=(1, 2, 4, 8, 16, 32, 64),
-    scan_length=2048,
     film_repeats=5,
     film_seconds=20.0,
     presets=("tiny", "demo", "paper"),
@@ -51,7 +48,6 @@ QUICK = Sizes(
     decode_keyframes=4,
     sweep_repeats=1,
     side_by_side=(1, 2, 4),
-    scan_length=256,
     film_repeats=1,
     film_seconds=3.0,
     presets=("tiny",),
