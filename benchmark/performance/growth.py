@@ -85,7 +85,7 @@ def measure_memory(sizes: Sizes, folder: Path) -> Measurement:
 def measure_time(sizes: Sizes, folder: Path) -> Measurement:
     """Take the time of evaluations of growing numbers of clips, and fit its exponent."""
     counts = sizes.time_clips
-    pairs = _pairs(folder, (*counts, WARM_UP_CLIPS), sizes.memory_frames, sizes.small_side)
+    pairs = _pairs(folder, sorted({*counts, WARM_UP_CLIPS}), sizes.memory_frames, sizes.small_side)
     names = ("psnr", "ssim", "fid", "flicker")
     taken: dict[int, list[float]] = {count: [] for count in counts}
     for number in track(range(sizes.time_repeats), "(e) time over clips"):
