@@ -37,6 +37,27 @@ class Train:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ImportTokenizer:
+    """Make a published tokenizer the tokenizer of a run; then train keyframes and interpolator there.
+
+    Example: avatarsync model import-tokenizer --name llamagen-f16 --weights vq_ds16_c2i.pt
+    --size 512 --out runs/paper
+    """
+
+    name: str
+    """magvit2-f16, magvit2-f8, magvit2-f16-16384, llamagen-f16, llamagen-f8, taming-f16-1024 or
+    taming-f16-16384."""
+    weights: Path
+    """Its checkpoint as it was published: safetensors, or .pt, .pth, .ckpt with tensors only."""
+    out: Path
+    """Folder of the run."""
+    size: int | None = None
+    """Side of the run's pictures in pixels; it must be that of the preset that keyframes are trained with."""
+    averaged: bool = True
+    """Take the averaged (EMA) weights where the checkpoint has them; `--no-averaged` takes the last ones."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Generate:
     """Make one video of a reference picture that speaks.
 
@@ -197,6 +218,7 @@ class Stream:
 
 Command = (
     Annotated[Train, tyro.conf.subcommand("train")]
+    | Annotated[ImportTokenizer, tyro.conf.subcommand("import-tokenizer")]
     | Annotated[Generate, tyro.conf.subcommand("generate")]
     | Annotated[GenerateCases, tyro.conf.subcommand("generate-cases")]
     | Annotated[Edit, tyro.conf.subcommand("edit")]
@@ -227,6 +249,15 @@ def _train(command: Train) -> int:
     torch.set_num_threads(command.threads)
     done = train_part(command.part, command.data, preset_named(command.preset), command.out)
     say(f"{command.part}: {done.steps} steps in {done.seconds:.0f} s, in {command.out / command.part}")
+    return 0
+
+
+def _import_tokenizer(command: ImportTokenizer) -> int:
+    from .importing import import_tokenizer
+
+    made = import_tokenizer(command.name, command.weights, command.out, command.size, command.averaged)
+    say(f"{command.name}: {made.num_tokens} tokens of {made.bits} bits for pictures of {made.size} px")
+    emit(str(command.out / "tokenizer"))
     return 0
 
 
@@ -315,6 +346,7 @@ def _detect(command: Detect) -> int:
 
 RUN: dict[type, Callable[[Any], int]] = {
     Train: _train,
+    ImportTokenizer: _import_tokenizer,
     Generate: _generate,
     Edit: _edit,
     Stream: _stream,

@@ -35,5 +35,12 @@ def import_tokenizer(
     return config
 
 
+def refuse_imported(run: Path) -> None:
+    """Raise `Rejected("bad_input")` where training would write over an imported tokenizer."""
+    config = run / "tokenizer" / CONFIG
+    if config.exists() and "imported" in json.loads(config.read_text(encoding="utf-8")):
+        raise Rejected("bad_input", f"{run} has an imported tokenizer; train one into another --out")
+
+
 def _is_this(config: Path, source: dict[str, object]) -> bool:
     return bool(json.loads(config.read_text(encoding="utf-8")).get("imported") == source)

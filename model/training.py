@@ -29,6 +29,7 @@ from .checkpoint import RESUME, SHARDED, WEIGHTS, Done, load_config, load_weight
 from .codes import CODES, Codes
 from .data import TalkingClip
 from .framing import note_framing
+from .importing import refuse_imported
 from .learner import this_process
 from .loader import Stream, clips_for
 from .presets import Preset
@@ -64,6 +65,8 @@ def train_part(part: Part, data: Sequence[Path], preset: Preset, run: Path) -> D
     what `train.fit` raises.
     """
     process, folder = this_process(), run / part
+    if part == "tokenizer":
+        refuse_imported(run)
     identity = identity_of_training(part, data, preset, run)
     earlier = finished(folder)
     process.wait_for_everyone()  # else one of several might see what another has already finished

@@ -1,0 +1,89 @@
+"""A published tokenizer in a run: imported once, loaded like a trained one, keyframes learn on it."""
+
+import json
+from dataclasses import replace
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from test_published_networks import SMALL, in_their_names, seeded
+from toy import SYMBOLS, make_clips
+
+from datapipe.records import Rejected
+from model.__main__ import main
+from model.avatarsync.render import decode_pictures
+from model.checkpoint import save_weights
+from model.importing import import_tokenizer
+from model.layers import to_signed
+from model.presets import tiny
+from model.published.families import VARIANTS
+from model.train import fit
+from model.training import check_tokenizer, load_tokenizer, make_keyframes, train_part
+
+PRESET = tiny()
+
+
+@pytest.fixture(params=SMALL)
+def published(request, monkeypatch, tmp_path):
+    """A small member of each family by the name `small`, and its checkpoint."""
+    config = SMALL[request.param]
+    monkeypatch.setitem(VARIANTS, "small", config)
+    network = seeded(config)
+    save_file(in_their_names(network), tmp_path / "theirs.safetensors")
+    return network
+
+
+def test_an_imported_tokenizer_is_loaded_like_a_trained_one(published, tmp_path, capsys):
+    words = ["import-tokenizer", "--name", "small", "--weights", str(tmp_path / "theirs.safetensors")]
+    assert main([*words, "--out", str(tmp_path / "run"), "--size", "64"]) == 0
+    assert capsys.readouterr().out.strip() == str(tmp_path / "run/tokenizer")
+    loaded = load_tokenizer(tmp_path / "run")
+    assert loaded.config == replace(published.config, size=64)
+    for name, value in published.state_dict().items():
+        assert torch.equal(loaded.state_dict()[name], value)
+    source = json.loads((tmp_path / "run/tokenizer/config.json").read_text())["imported"]
+    assert source["file"] == "theirs.safetensors" and len(source["sha256"]) == 64
+    assert main([*words, "--out", str(tmp_path / "run"), "--size", "64"]) == 0
+
+
+def test_keyframes_learn_on_an_imported_tokenizer(published, tmp_path):
+    import_tokenizer("small", tmp_path / "theirs.safetensors", tmp_path / "run", size=PRESET.tokenizer.size)
+    tokenizer = load_tokenizer(tmp_path / "run")
+    check_tokenizer(tokenizer, PRESET, tmp_path / "run")
+    clips = make_clips(2, PRESET.tokenizer.size)
+    loss = replace(PRESET.keyframes_loss, units=2, pixel_units=1, pixels_from=0.8, clips=1)
+    trained = make_keyframes(clips, replace(PRESET, keyframes_loss=loss), tokenizer, SYMBOLS)
+    assert trained.network.config.num_tokens == tokenizer.config.num_tokens
+    assert trained.network.config.groups == tokenizer.config.groups
+    config = replace(PRESET.keyframes_train, steps=6, log_every=1)
+    fit(trained, config, tmp_path / "k", "keyframes")
+    lines = [json.loads(line) for line in (tmp_path / "k/log.jsonl").read_text().splitlines()]
+    assert lines[-1]["tokens"] < lines[0]["tokens"]
+    assert "pixels" in lines[-1] and "points" not in lines[-1]
+    frame = to_signed(torch.from_numpy(clips[0].frames_THW3[:1]))
+    shown = decode_pictures(tokenizer, tokenizer.encode(frame), frame)
+    assert shown.shape == (1, 3, 64, 64)
+
+
+def test_a_run_keeps_the_tokenizer_it_has(published, tmp_path):
+    run = tmp_path / "run"
+    save_weights(run / "tokenizer", torch.nn.Linear(1, 1), {"network": {}})
+    with pytest.raises(Rejected, match="another tokenizer already"):
+        import_tokenizer("small", tmp_path / "theirs.safetensors", run)
+    import_tokenizer("small", tmp_path / "theirs.safetensors", tmp_path / "new")
+    with pytest.raises(Rejected, match="imported tokenizer"):
+        train_part("tokenizer", (), PRESET, tmp_path / "new")
+
+
+def test_pictures_of_another_size_are_refused_with_the_way_out(published, tmp_path):
+    import_tokenizer("small", tmp_path / "theirs.safetensors", tmp_path / "run", size=32)
+    with pytest.raises(Rejected, match=r"imported for 32 px.*--size 64"):
+        check_tokenizer(load_tokenizer(tmp_path / "run"), PRESET, tmp_path / "run")
+
+
+def test_wrong_words_end_with_a_sentence(tmp_path, capsys):
+    words = ["import-tokenizer", "--weights", str(tmp_path / "no.pt"), "--out", str(tmp_path / "run")]
+    for name, said in (("vqgan", "unknown tokenizer"), ("llamagen-f8", "no checkpoint")):
+        assert main([*words, "--name", name]) in (1, 2)
+        assert said in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
