@@ -9,6 +9,7 @@ from typing import Literal
 from datapipe.console import DONE, DONE_WITH_REJECTS, emit, say
 from datapipe.files import write_text
 from datapipe.machine import usable_cores
+from datapipe.records import to_json
 from datapipe.weights import cache_dir
 
 from .alignment import Alignment
@@ -146,6 +147,29 @@ class LeaderboardCommand:
 
 
 @dataclass(frozen=True, kw_only=True)
+class AblationCommand:
+    """Print the tables of an ablation that `avatarsync model ablate` made and scored.
+
+    Example: avatarsync bench ablation --ablation ablations --grid masks
+    """
+
+    ablation: Path
+    """Folder that was its --out."""
+    grid: tuple[str, ...] = ()
+    """Which tables: masks, losses, allocation (default: all that are there)."""
+    format: Literal["markdown", "json"] = "markdown"
+    """Markdown for people, json for programs."""
+
+    def execute(self) -> int:
+        """Print the tables."""
+        from .ablation import markdown, read_ablations
+
+        tables = read_ablations(self.ablation, self.grid)
+        emit(to_json(tables) if self.format == "json" else "\n".join(map(markdown, tables)).rstrip("\n"))
+        return DONE
+
+
+@dataclass(frozen=True, kw_only=True)
 class ReportCommand:
     """Write an HTML report with synchronised players, and the same in Markdown."""
 
@@ -167,6 +191,8 @@ class ReportCommand:
     """Heading of the page."""
     pictures: tuple[str, ...] = ()
     """Starts of the keys of the cases on the contact sheet (default: the first two)."""
+    ablation: Path | None = None
+    """Folder of ablations, as `avatarsync model ablate` leaves it; shown as the paper's Tables 3, 5 and 6."""
     preview: tuple[Path, ...] = ()
     """Pictures of the data to show, as `avatarsync data preview` draws them."""
     cache: Path | None = None
@@ -185,6 +211,7 @@ class ReportCommand:
             systems=tuple(open_system(spec.name, _folder(spec, videos)) for spec in specs),
             train_log=self.train_log,
             ledgers=self.ledger,
+            ablation=self.ablation,
             title=self.title,
             pictures=self.pictures,
             previews=self.preview,
@@ -202,6 +229,7 @@ Command = (
     | MakeCommand
     | SystemsCommand
     | LeaderboardCommand
+    | AblationCommand
     | ReportCommand
     | LatencyCommand
     | CostCommand
@@ -213,6 +241,7 @@ COMMANDS: dict[str, type[Command]] = {
     "make": MakeCommand,
     "systems": SystemsCommand,
     "leaderboard": LeaderboardCommand,
+    "ablation": AblationCommand,
     "report": ReportCommand,
     "latency": LatencyCommand,
     "cost": CostCommand,

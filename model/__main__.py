@@ -216,6 +216,39 @@ class Stream:
     """CPU threads."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Ablate:
+    """Train and score the variants of one of the paper's ablations, at the size of a trained run.
+
+    What was finished before is reused, so that an interrupted grid goes on where it was.
+
+    Example: avatarsync model ablate --run runs/demo --data shards/cmlr shards/hdtf --cases cases --grid masks
+    --seeds 3 --out ablations
+    """
+
+    run: Path
+    """Folder of the trained run; its tokenizer and interpolator serve all variants."""
+    data: tuple[Place, ...]
+    """Folders of shards; their split `train` is read."""
+    cases: Path
+    """Folder of KEY.png, KEY.wav, KEY.json and KEY.mp4, as `avatarsync data export` writes it."""
+    out: Path
+    """Folder for OUT/GRID/VARIANT/seedN/KEY.mp4 and the scores, OUT/GRID.run.json."""
+    grid: Literal["masks", "losses", "allocation"]
+    """masks: Table 3, phonemes that a keyframe sees. losses: Table 6, terms of the loss. allocation: Table 5,
+    frames between keyframes; nothing is trained."""
+    seeds: int = 3
+    """Trainings (or draws) of each variant."""
+    steps: int | None = None
+    """Steps of each training (default: as many as the run's preset)."""
+    sync: tuple[Path, ...] = ()
+    """Judges of lip-sync, as `avatarsync bench run` takes them."""
+    json: bool = False
+    """Print the table as JSON."""
+    threads: int = 2
+    """CPU threads."""
+
+
 Command = (
     Annotated[Train, tyro.conf.subcommand("train")]
     | Annotated[ImportTokenizer, tyro.conf.subcommand("import-tokenizer")]
@@ -224,6 +257,7 @@ Command = (
     | Annotated[Edit, tyro.conf.subcommand("edit")]
     | Annotated[Stream, tyro.conf.subcommand("stream")]
     | Annotated[Detect, tyro.conf.subcommand("detect")]
+    | Annotated[Ablate, tyro.conf.subcommand("ablate")]
 )
 
 
@@ -344,6 +378,27 @@ def _detect(command: Detect) -> int:
     return 0
 
 
+def _ablate(command: Ablate) -> int:
+    import torch
+
+    from .ablate import AblateConfig, ablate, show
+
+    torch.set_num_threads(command.threads)
+    config = AblateConfig(
+        run=command.run,
+        data=command.data,
+        cases=command.cases,
+        out=command.out,
+        grid=command.grid,
+        seeds=command.seeds,
+        steps=command.steps,
+        sync=command.sync,
+    )
+    code = ablate(config)
+    emit(show(config, command.json))
+    return code
+
+
 RUN: dict[type, Callable[[Any], int]] = {
     Train: _train,
     ImportTokenizer: _import_tokenizer,
@@ -352,7 +407,9 @@ RUN: dict[type, Callable[[Any], int]] = {
     Stream: _stream,
     GenerateCases: _generate_cases,
     Detect: _detect,
+    Ablate: _ablate,
 }
+
 
 if __name__ == "__main__":
     sys.exit(main(sys.argv[1:]))

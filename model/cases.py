@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +22,7 @@ from .avatar import bind, load_avatar
 from .avatarsync.forced import forced_keyframes
 from .baselines import hold_still, make_shelves, retrieve
 from .data import load_clips
-from .generate import generate
+from .generate import GenerateConfig, generate
 from .layers import to_bytes, to_signed
 from .picture import read_picture
 from .provenance import tag
@@ -60,6 +60,8 @@ class Places:
     out: Path
     run: Path | None = None
     data: Sequence[Path] = ()
+    config: GenerateConfig = field(default_factory=GenerateConfig)
+    """How the run's videos are made."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,7 +86,7 @@ def make_cases(system: str, places: Places, keyframes: bool = False) -> int:
             "bad_input", f"{places.cases} holds no cases; write some with `avatarsync data export`"
         )
     began = time.perf_counter()
-    maker = SYSTEMS[system](places.run, places.data)
+    maker = SYSTEMS[system](places)
     if keyframes and maker.force is None:
         raise Rejected("bad_input", f"the system {system} has no keyframes; leave --keyframes out")
     loaded = time.perf_counter() - began
@@ -158,13 +160,14 @@ def _speech(case: Case, needed: bool) -> Speech:
     return Speech(language=case.sample.language, phonemes=(), duration=duration, audio=case.audio)
 
 
-def _avatarsync(run: Path | None, data: Sequence[Path]) -> System:
-    if run is None:
+def _avatarsync(places: Places) -> System:
+    if places.run is None:
         raise Rejected("bad_input", "the system avatarsync needs --run RUN, the folder of a trained run")
-    avatar = load_avatar(run)
+    avatar = load_avatar(places.run)
 
     def make(case: Case, speech: Speech) -> Iterator[NDArray[np.uint8]]:
-        return generate(avatar, bind(avatar, case.reference_HW3), speech.phonemes, speech.duration)
+        reference = bind(avatar, case.reference_HW3)
+        return generate(avatar, reference, speech.phonemes, speech.duration, places.config)
 
     def force(case: Case, truth_THW3: NDArray[np.uint8]) -> NDArray[np.uint8]:
         given = [keyframe.phoneme for keyframe in case.sample.keyframes]
@@ -179,19 +182,19 @@ def _avatarsync(run: Path | None, data: Sequence[Path]) -> System:
     return System(name="avatarsync", run_id=avatar.run_id, make=make, force=force)
 
 
-def _static(run: Path | None, data: Sequence[Path]) -> System:
+def _static(places: Places) -> System:
     def make(case: Case, speech: Speech) -> Iterator[NDArray[np.uint8]]:
         return _marked(case, [hold_still(case.reference_HW3, speech.duration)])
 
     return System(name="static", run_id="none", make=make, needs_speech=False)
 
 
-def _retrieval(run: Path | None, data: Sequence[Path]) -> System:
-    if not data:
+def _retrieval(places: Places) -> System:
+    if not places.data:
         raise Rejected(
             "bad_input", "the system retrieval needs --data SHARDS, the clips to take pictures from"
         )
-    shelves = make_shelves(load_clips(data, "train", None))
+    shelves = make_shelves(load_clips(places.data, "train", None))
 
     def make(case: Case, speech: Speech) -> Iterator[NDArray[np.uint8]]:
         speaker = f"{case.sample.source}/{case.sample.speaker}"
@@ -206,7 +209,7 @@ def _marked(case: Case, blocks: list[NDArray[np.uint8]]) -> Iterator[NDArray[np.
     return mark_blocks(iter(blocks), case.reference_HW3, "none")
 
 
-SYSTEMS: dict[str, Callable[[Path | None, Sequence[Path]], System]] = {
+SYSTEMS: dict[str, Callable[[Places], System]] = {
     "avatarsync": _avatarsync,
     "static": _static,
     "retrieval": _retrieval,

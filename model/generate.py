@@ -58,8 +58,7 @@ def write(
     avatar: Avatar, reference: Reference, phonemes: Iterable[Phoneme], config: GenerateConfig
 ) -> Iterator[Drawn]:
     """Stage 1: yield a keyframe for every phoneme."""
-    is_alone = is_local(avatar.keyframes.config)
-    sizes = (FIRST, config.units) if is_alone else (config.wide_units, config.wide_units)
+    sizes = (FIRST, config.units) if is_local(avatar.keyframes.config) else (config.wide_units,) * 2
     blocks = in_blocks(gapless(phonemes), *sizes)
     return write_keyframes(avatar.tokenizer, avatar.keyframes, reference, blocks, config.decode)
 
@@ -75,5 +74,6 @@ def fill(
     if config.allocation == "dynamic":
         frames = fill_between(avatar.interpolator, keyframes, duration)
     else:
-        frames = fill_by_plan(avatar.interpolator, tuple(keyframes), duration, config.allocation)
+        plan = (duration, config.allocation, config.decode.seed)
+        frames = fill_by_plan(avatar.interpolator, tuple(keyframes), *plan)
     return mark_blocks(frames, reference.picture_HW3, avatar.run_id, config.watermark)

@@ -78,7 +78,7 @@ def paper() -> Preset:
             lpips=1.0, adversary=0.1, lecam=0.05, entropy=0.1 * 18, temperature=0.01, commit=0.25
         ),
         keyframes=KeyframeConfig(
-            width=1024, depth=24, heads=16, num_tokens=tokenizer.num_tokens, groups=(6, 12)
+            width=1024, depth=24, heads=16, kv_heads=4, num_tokens=tokenizer.num_tokens, groups=(6, 12)
         ),
         keyframes_train=TrainConfig(steps=10_000, learning_rate=1e-4, warmup=0.02),
         keyframes_loss=KeyframeLoss(

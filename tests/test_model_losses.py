@@ -10,6 +10,7 @@ from toy import SYMBOLS, make_clips
 from model.avatarsync import keyframe_objective, losses
 from model.avatarsync.draws import boxes_at, faces_at, pictures_at
 from model.avatarsync.keyframe_objective import KeyframeLoss
+from model.avatarsync.keyframes import KeyframeTransformer
 from model.avatarsync.losses import LOOKS, facial_term, identity_term, lpips_term
 from model.codebook import SignCodebook, ids_to_bits, split_ids
 from model.presets import demo, paper, tiny
@@ -148,6 +149,25 @@ def test_a_tokenizer_that_tells_no_points_does_without_them(clips, tokenizer, mo
     monkeypatch.setattr(Tokenizer, "has_points", False)
     terms, _ = stepped(clips, tokenizer, PRESET.keyframes_loss)
     assert "points" not in terms and "pixels" in terms
+
+
+def test_phonemes_are_dropped_for_guidance_as_often_as_the_config_says(clips, tokenizer, monkeypatch):
+    seen = []
+    forward = KeyframeTransformer.forward
+
+    def watched(self, phonemes_Bn, *rest):
+        seen.append(phonemes_Bn)
+        return forward(self, phonemes_Bn, *rest)
+
+    monkeypatch.setattr(KeyframeTransformer, "forward", watched)
+    preset = replace(PRESET, keyframes=replace(PRESET.keyframes, drop_phonemes=0.5))
+    trained = make_keyframes(clips, preset, tokenizer, SYMBOLS)
+    for seed in range(20):
+        torch.manual_seed(seed)
+        trained.objective(np.random.default_rng(seed), 0.0)
+    nothing = torch.stack(seen) == trained.network.vocabulary.nothing
+    assert (nothing.all(-1) == nothing.any(-1)).all()  # a clip loses all or none
+    assert 0.3 < float(nothing.float().mean()) < 0.7
 
 
 @pytest.mark.assets

@@ -1,60 +1,59 @@
-"""Who sees whom: exact-zero gradients, and three ways to run that must agree."""
+"""Who sees whom: exact-zero gradients, and the forms of one definition that must agree."""
 
 import pytest
 import torch
+from decoding import TOKENS, UNITS, inputs, make
+from torch.nn.attention.flex_attention import create_mask
 
-from model.avatarsync.decode import DecodeConfig, generate_tokens, lockstep, one_by_one, read_prefix
-from model.avatarsync.keyframes import KeyframeConfig, KeyframeTransformer
-from model.avatarsync.masks import BEGIN, FRAME, PHONEME, REFERENCE, dense_mask, layout, mask_mod
-from model.avatarsync.vocabulary import Vocabulary
+from datapipe.records import Rejected
+from model.avatarsync.keyframes import KeyframeConfig
+from model.avatarsync.masks import (
+    BEGIN,
+    FRAME,
+    PHONEME,
+    REFERENCE,
+    dense_mask,
+    frames_touched,
+    layout,
+    mask_mod,
+    phonemes_in_reach,
+)
 
-UNITS, TOKENS, GROUPS = 4, 4, (2, 3)
+DEPTH = 3
 SCOPES = {
     "full": lambda i: set(range(UNITS)),
     "accumulative": lambda i: set(range(i + 1)),
     "window2": lambda i: {i - 1, i} - {-1},
     "one_to_one": lambda i: {i},
 }
+FRAMES = {
+    "none": lambda i: {i},
+    # a chain: what a frame read at a layer is read by the next frame one layer later
+    "previous": lambda i: set(range(max(0, i - (DEPTH - 1)), i + 1)),
+    "all": lambda i: set(range(i + 1)),
+}
 
 
-def make(phoneme_scope="one_to_one", frame_scope="none", depth=3):
-    torch.manual_seed(0)
-    config = KeyframeConfig(
-        width=32, depth=depth, heads=2, num_tokens=TOKENS, groups=GROUPS,
-        phoneme_scope=phoneme_scope, frame_scope=frame_scope,
-    )  # fmt: skip
-    vocabulary = Vocabulary(num_visual=32, phonemes=("SIL", "AA", "M", "IY", "UW"))
-    model = KeyframeTransformer(config, vocabulary).eval()
-    for head in model.head.heads:
-        torch.nn.init.normal_(head.weight, std=0.5)
-    torch.nn.init.normal_(model.distance)
-    return model
-
-
-def inputs(batch=2):
-    generator = torch.Generator().manual_seed(1)
-    phonemes = torch.randint(32, 37, (batch, UNITS), generator=generator)
-    reference = torch.randint(0, 32, (batch, TOKENS), generator=generator)
-    frames = torch.randint(0, 32, (batch, UNITS, TOKENS), generator=generator)
-    return phonemes, reference, frames
-
-
+@pytest.mark.parametrize("frame_scope", FRAMES)
 @pytest.mark.parametrize("scope", SCOPES)
-def test_gradients_reach_exactly_the_phonemes_in_scope(scope):
-    model = make(scope)
-    phonemes = torch.tensor([[32, 33, 34, 35]])
+def test_gradients_reach_exactly_the_phonemes_in_scope(scope, frame_scope):
+    """Over three layers, so that a mask that leaks through a second one is found; outside it is exactly 0."""
+    model = make(scope, frame_scope, depth=DEPTH)
     _, reference, frames = inputs(1)
+    rows = model.phoneme_rows(torch.tensor([[32, 33, 34, 35]])).detach().requires_grad_()
+    model.phoneme_rows = lambda _: rows
+    logits = model(torch.tensor([[32, 33, 34, 35]]), reference, frames)
     for frame in range(UNITS):
-        model.zero_grad()
-        logits = model.masked(phonemes, reference, frames)
-        sum(each[0, frame].square().sum() for each in logits).backward()
-        reached = {k for k in range(UNITS) if model.others.weight.grad[k].abs().sum() != 0}
-        assert reached == SCOPES[scope](frame)
+        loss = sum(each[0, frame].square().sum() for each in logits)
+        (gradient,) = torch.autograd.grad(loss, rows, retain_graph=True)
+        reached = {k for k in range(UNITS) if gradient[0, k].abs().sum() != 0}
+        assert reached == set().union(*(SCOPES[scope](other) for other in FRAMES[frame_scope](frame)))
 
 
-@pytest.mark.parametrize(("frame_scope", "seen"), [("none", {2}), ("previous", {1, 2}), ("all", {0, 1, 2})])
-def test_a_frame_sees_earlier_frames_by_its_scope_only(frame_scope, seen):
-    model = make("one_to_one", frame_scope, depth=1)
+@pytest.mark.parametrize("frame_scope", FRAMES)
+@pytest.mark.parametrize("scope", SCOPES)
+def test_a_frame_sees_earlier_frames_by_its_scope_only(scope, frame_scope):
+    model = make(scope, frame_scope, depth=1)
     phonemes, reference, frames = inputs(1)
     before = model.masked(phonemes, reference, frames)[0][0, 2]
     changed = set()
@@ -63,7 +62,20 @@ def test_a_frame_sees_earlier_frames_by_its_scope_only(frame_scope, seen):
         touched[0, other, : TOKENS - 1] = (touched[0, other, : TOKENS - 1] + 7) % 32
         if not torch.equal(model.masked(phonemes, reference, touched)[0][0, 2], before):
             changed.add(other)
-    assert changed == seen
+    assert changed == {"none": {2}, "previous": {1, 2}, "all": {0, 1, 2}}[frame_scope]
+
+
+def test_a_token_never_sees_itself_or_a_later_one():
+    model = make()
+    phonemes, reference, frames = inputs(1)
+    before = model(phonemes, reference, frames)
+    for place in range(TOKENS):
+        touched = frames.clone()
+        touched[:, :, place] = (touched[:, :, place] + 1) % 32
+        after = model(phonemes, reference, touched)
+        assert torch.equal(before[0][..., : place + 1, :], after[0][..., : place + 1, :])
+        if place + 1 < TOKENS:
+            assert not torch.equal(before[0][..., place + 1, :], after[0][..., place + 1, :])
 
 
 def test_prefix_rows_never_see_frames_or_narrow_phonemes():
@@ -77,55 +89,95 @@ def test_prefix_rows_never_see_frames_or_narrow_phonemes():
 
 
 @pytest.mark.parametrize("scope", SCOPES)
-def test_the_dense_mask_is_the_mask_function(scope):
-    from torch.nn.attention.flex_attention import create_mask
+def test_no_scope_lets_the_prefix_see_a_phoneme(scope):
+    """Why one prefix serves every sentence."""
+    where = layout(UNITS, TOKENS)
+    prefix = (where.kind == BEGIN) | (where.kind == REFERENCE)
+    assert not dense_mask(where, scope, "all")[prefix][:, ~prefix].any()
 
+
+@pytest.mark.parametrize("scope", SCOPES)
+def test_the_phonemes_in_reach_of_a_block_are_those_that_the_mask_shows(scope):
+    where = layout(UNITS, TOKENS)
+    mask = dense_mask(where, scope, "none")
+    for first in range(UNITS):
+        for stop in range(first + 1, UNITS + 1):
+            rows = (where.kind == FRAME) & (where.unit >= first) & (where.unit < stop)
+            seen = mask[rows][:, where.kind == PHONEME].any(0).nonzero()[:, 0].tolist()
+            assert list(phonemes_in_reach(scope, range(first, stop), UNITS)) == seen
+
+
+@pytest.mark.parametrize("frame_scope", FRAMES)
+@pytest.mark.parametrize("scope", SCOPES)
+def test_the_frames_touched_by_a_phoneme_follow_from_the_mask(scope, frame_scope):
+    where = layout(UNITS, 2)
+    step = dense_mask(where, scope, frame_scope).long()
+    reach = torch.linalg.matrix_power(step.float(), UNITS + 1) > 0
+    for phoneme in range(UNITS):
+        rows = reach[:, phoneme] & (where.kind == FRAME)
+        assert list(frames_touched(scope, frame_scope, phoneme, UNITS)) == where.unit[rows].unique().tolist()
+
+
+# --- one definition, several forms ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("scope", SCOPES)
+def test_the_dense_mask_is_the_mask_function(scope):
     where = layout(3, 4)
     made = create_mask(mask_mod(where, scope, "previous"), 1, 1, len(where), len(where), device="cpu")
     assert torch.equal(made[0, 0], dense_mask(where, scope, "previous"))
 
 
-def test_folded_is_masked():
-    model = make()
-    for whole, quick in zip(model.masked(*inputs()), model.folded(*inputs()), strict=True):
-        assert torch.allclose(whole, quick, atol=1e-5)
+@pytest.mark.filterwarnings("ignore:flex_attention called without torch.compile")
+@pytest.mark.parametrize(
+    ("scope", "frame_scope"),
+    [("full", "none"), ("accumulative", "all"), ("window2", "previous"), ("one_to_one", "all")],
+)
+def test_flex_attention_is_dense_attention(scope, frame_scope):
+    results = []
+    for attention in ("dense", "flex"):
+        model = make(scope, frame_scope, attention=attention, heads=4, kv_heads=2)
+        with torch.no_grad():
+            results.append(model.masked(*inputs()))
+    for dense, flex in zip(*results, strict=True):
+        assert torch.allclose(dense, flex, atol=1e-4) and dense.std() > 0.1
 
 
-@pytest.mark.parametrize("scope", SCOPES)
-def test_lockstep_with_a_cache_writes_the_same_tokens_as_whole_passes(scope):
-    model = make(scope)
-    phonemes, reference, _ = inputs(1)
-    for config in (DecodeConfig(), DecodeConfig(temperature=1.0, seed=3)):
-        quick = lockstep(model, phonemes[0], read_prefix(model, reference[0]), config)
-        assert torch.equal(quick, one_by_one(model, phonemes[0], reference[0], config))
+def test_training_by_flex_attention_on_a_cpu_is_refused():
+    with pytest.raises(Rejected, match="dense"):
+        make(frame_scope="all", attention="flex")(*inputs())
 
 
-def test_equal_phonemes_are_written_once_without_changing_anything():
-    model = make()
-    phonemes, reference, _ = inputs(1)
-    repeated = torch.cat((phonemes[0], phonemes[0]))
-    once = generate_tokens(model, repeated, read_prefix(model, reference[0]))
-    assert torch.equal(once, lockstep(model, repeated, read_prefix(model, reference[0])))
+@pytest.mark.parametrize("kv_heads", [None, 2, 1])
+def test_folded_is_masked(kv_heads):
+    model = make(heads=4, kv_heads=kv_heads)
+    seen = inputs()[2].flip(1)
+    for given in (None, seen):
+        whole, quick = (form(*inputs(), given) for form in (model.masked, model.folded))
+        for one, other in zip(whole, quick, strict=True):
+            assert torch.allclose(one, other, atol=1e-4)
 
 
-def test_changing_one_phoneme_changes_only_its_keyframe():
-    model = make()
-    _, reference, _ = inputs(1)
-    before = generate_tokens(model, torch.tensor([32, 33, 34, 35]), read_prefix(model, reference[0]))
-    after = generate_tokens(model, torch.tensor([32, 33, 36, 35]), read_prefix(model, reference[0]))
-    assert torch.equal(before[[0, 1, 3]], after[[0, 1, 3]])
+def test_shared_key_heads_are_those_of_a_model_that_repeats_them():
+    """An independent reading: expand the shared projections and run as plain multi-head attention."""
+    shared, plain = make(heads=4, kv_heads=2), make(heads=4)
+    state = shared.state_dict()
+    for index in range(DEPTH):
+        name = f"blocks.{index}.attention.qkv.weight"
+        q, k, v = state[name].split((32, 16, 16))
+        repeat = [each.unflatten(0, (2, 8)).repeat_interleave(2, 0).flatten(0, 1) for each in (k, v)]
+        state[name] = torch.cat((q, *repeat))
+    plain.load_state_dict(state)
+    for one, other in zip(shared(*inputs()), plain(*inputs()), strict=True):
+        assert torch.allclose(one, other, atol=1e-4)
 
 
-def test_frames_that_see_frames_are_written_in_turn():
-    model = make("one_to_one", "all")
-    phonemes, reference, _ = inputs(1)
-    tokens = generate_tokens(model, phonemes[0], read_prefix(model, reference[0]))
-    logits = model.masked(phonemes, reference, tokens[None])
-    assert torch.equal(tokens % 4, logits[0][0].argmax(-1))
+def test_heads_that_do_not_fit_are_refused():
+    for wrong in ({"width": 30, "heads": 4}, {"width": 32, "heads": 4, "kv_heads": 3}):
+        with pytest.raises(Rejected, match="heads"):
+            KeyframeConfig(**wrong)
 
 
 def test_an_unknown_phoneme_is_refused_by_name():
-    from datapipe.records import Rejected
-
     with pytest.raises(Rejected, match="QQ"):
         make().vocabulary.phoneme_ids(["SIL", "QQ"])

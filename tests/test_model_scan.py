@@ -1,70 +1,131 @@
-"""The selective scan against its definition, and the four directions of the interpolator."""
+"""The scans against their definitions: values, gradients, any length, several read-outs."""
+
+import importlib.util
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from model.avatarsync.state_space import DIRECTIONS, MixBlock, from_sequence, to_sequence
-from model.scan import scan, scan_loop, selective_scan
+from model.scan import selective_scan, selective_scan_loop, ssd_scan
+
+
+def s6_inputs(length, dtype=torch.float32, sets=2, readouts=2):
+    """u, delta, decay, B, C with two sequences, three channels and four states."""
+    u, delta = torch.randn(sets, 2, length, 3), torch.rand(sets, 2, length, 3)
+    b, c = torch.randn(sets, 2, length, 4), torch.randn(sets, 2, length, readouts, 4)
+    return [x.to(dtype).requires_grad_() for x in (u, delta, -3 * torch.rand(sets, 3, 4), b, c)]
+
+
+def ssd_loop(x_RLHP, log_decay_RLH, b_RLN, c_RLKN):
+    """Mamba-2's recurrence, place by place."""
+    state = x_RLHP.new_zeros(len(x_RLHP), *x_RLHP.shape[2:], b_RLN.shape[-1])
+    outputs = []
+    for x, decay, b, c in zip(*(v.unbind(1) for v in (x_RLHP, log_decay_RLH, b_RLN, c_RLKN)), strict=True):
+        state = decay.exp()[..., None, None] * state + x[..., None] * b[:, None, None]
+        outputs.append(torch.einsum("rhpn,rkn->rkhp", state, c))
+    return torch.stack(outputs, 1)
+
+
+def ssd_inputs(length, dtype=torch.float32):
+    x, decay = torch.randn(2, length, 3, 4), -torch.rand(2, length, 3)
+    b, c = torch.randn(2, length, 5), torch.randn(2, length, 2, 5)
+    return [v.to(dtype).requires_grad_() for v in (x, decay, b, c)]
 
 
 @settings(max_examples=25, deadline=None)
 @given(length=st.integers(1, 70), chunk=st.integers(1, 40), seed=st.integers(0, 9))
-def test_chunked_scan_is_the_loop_for_any_length_and_chunk(length, chunk, seed):
+def test_both_scans_are_their_loops_for_any_length_and_chunk(length, chunk, seed):
     torch.manual_seed(seed)
-    a, b = torch.rand(2, length, 3, 2), torch.randn(2, length, 3, 2)
-    assert torch.allclose(scan(a, b, chunk), scan_loop(a, b), atol=1e-5)
+    given = s6_inputs(length)
+    assert torch.allclose(selective_scan(*given, chunk=chunk), selective_scan_loop(*given), atol=1e-5)
+    given = ssd_inputs(length)
+    assert torch.allclose(ssd_scan(*given, chunk=chunk), ssd_loop(*given), atol=1e-4)
 
 
-def test_gradients_are_the_loops():
+def gradients(form, given):
+    """Gradients of a function of the result that weighs every value."""
+    torch.manual_seed(1)
+    result = form(*given)
+    return torch.autograd.grad((result * torch.randn_like(result)).sum(), given)
+
+
+@pytest.mark.parametrize("length", [1, 37, 64])
+def test_gradients_are_the_loops(length):
     torch.manual_seed(0)
-    pairs = [(torch.rand(2, 37, 3, 4), torch.randn(2, 37, 3, 4))] * 2
-    grads = []
-    for form, (a, b) in zip((scan, scan_loop), pairs, strict=True):
-        a, b = a.clone().requires_grad_(), b.clone().requires_grad_()
-        (form(a, b) ** 2).sum().backward()
-        grads.append((a.grad, b.grad))
-    assert torch.allclose(grads[0][0], grads[1][0], atol=1e-4)
-    assert torch.allclose(grads[0][1], grads[1][1], atol=1e-4)
+    given = s6_inputs(length)
+    for ours, loops in zip(
+        gradients(selective_scan, given), gradients(selective_scan_loop, given), strict=True
+    ):
+        assert torch.allclose(ours, loops, atol=1e-5, rtol=1e-4)
+    given = ssd_inputs(length)
+    for ours, loops in zip(gradients(ssd_scan, given), gradients(ssd_loop, given), strict=True):
+        assert torch.allclose(ours, loops, atol=1e-4, rtol=1e-4)
 
 
-def test_gradcheck_in_double():
+@pytest.mark.parametrize("chunk", [3, 4, 11])
+def test_gradcheck_in_double(chunk):
     torch.manual_seed(0)
-    a = torch.rand(1, 11, 2, 2, dtype=torch.float64, requires_grad=True)
-    b = torch.randn(1, 11, 2, 2, dtype=torch.float64, requires_grad=True)
-    assert torch.autograd.gradcheck(lambda a, b: scan(a, b, 4), (a, b))
+    s6 = s6_inputs(11, torch.float64, sets=1)
+    assert torch.autograd.gradcheck(lambda *given: selective_scan(*given, chunk=chunk), s6, fast_mode=True)
+    ssd = ssd_inputs(7, torch.float64)
+    assert torch.autograd.gradcheck(lambda *given: ssd_scan(*given, chunk=chunk), ssd, fast_mode=True)
 
 
-def test_selective_scan_is_the_recurrence_written_out():
+def test_ssd_is_s6_with_one_decay_per_head():
     torch.manual_seed(0)
-    u, delta = torch.randn(1, 9, 3), torch.rand(1, 9, 3)
-    decay, b, c = -torch.rand(3, 2), torch.randn(1, 9, 2), torch.randn(1, 9, 2)
-    state, expected = torch.zeros(3, 2), []
-    for t in range(9):
-        state = torch.exp(delta[0, t, :, None] * decay) * state + (delta[0, t] * u[0, t])[:, None] * b[0, t]
-        expected.append(state @ c[0, t])
-    assert torch.allclose(selective_scan(u, delta, decay, b, c)[0], torch.stack(expected), atol=1e-5)
+    u, delta, b, c = (
+        torch.randn(1, 50, 2, 3),
+        torch.rand(1, 50, 2),
+        torch.randn(1, 50, 4),
+        torch.randn(1, 50, 1, 4),
+    )
+    decay = torch.tensor([-0.5, -2.0])
+    wide = delta.repeat_interleave(3, dim=-1)
+    as_s6 = selective_scan(
+        u.flatten(2)[None],
+        wide[None],
+        decay.repeat_interleave(3)[None, :, None].expand(1, 6, 4),
+        b[None],
+        c[None],
+    )
+    as_ssd = ssd_scan(u * delta[..., None], delta * decay, b, c)
+    assert torch.allclose(as_s6[0], as_ssd.flatten(3), atol=1e-5)
 
 
-@pytest.mark.parametrize("direction", range(DIRECTIONS))
-def test_an_identity_scan_returns_every_value_to_its_place(direction):
-    x = torch.arange(2 * 3 * 4 * 5 * 2).float().view(2, 3, 4, 5, 2)
-    assert torch.equal(from_sequence(to_sequence(x, direction), direction, 4, 5), x)
+def test_a_state_that_forgets_at_once_or_never_stays_a_number():
+    for decay in (-1e4, -1e-9):
+        given = [x.detach() for x in s6_inputs(200)]
+        given[2] = torch.full_like(given[2], decay)
+        assert torch.allclose(selective_scan(*given), selective_scan_loop(*given), atol=1e-3)
 
 
-def test_keyframes_are_interleaved_pixel_by_pixel():
-    x = torch.stack((torch.zeros(1, 1, 2, 2), torch.ones(1, 1, 2, 2)), dim=-1)
-    for direction in range(DIRECTIONS):
-        values = to_sequence(x, direction)[0, :, 0]
-        assert (values[::2] != values[1::2]).all()
-
-
-def test_context_is_global_and_knows_the_duration():
+def test_what_comes_later_changes_nothing_before():
     torch.manual_seed(0)
-    block = MixBlock(8)
-    x = torch.randn(1, 8, 4, 4, 2, requires_grad=True)
-    out = block(x, torch.tensor([0.1]))
-    out[0, :, 0, 0, 0].abs().sum().backward()
-    assert (x.grad.abs().sum((0, 1)) > 0).all()
-    assert not torch.allclose(out, block(x, torch.tensor([0.9])))
+    given = [x.detach() for x in s6_inputs(90)]
+    before = selective_scan(*given)
+    given[0][:, :, 60:] = 9.0
+    after = selective_scan(*given)
+    assert torch.equal(before[:, :, :60], after[:, :, :60]) and not torch.equal(before, after)
+
+
+def test_mixed_precision_stays_out_of_the_states():
+    given = [x.detach() for x in s6_inputs(40)]
+    plain = selective_scan(*given)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert torch.equal(selective_scan(*given), plain)
+
+
+def test_sizes_are_known_without_numbers():
+    given = [x.detach().to("meta") for x in s6_inputs(40)]
+    assert selective_scan(*given).shape == (2, 2, 40, 2, 3)
+
+
+@pytest.mark.skipif(
+    not torch.cuda.is_available() or importlib.util.find_spec("mamba_ssm") is None,
+    reason="needs a CUDA device and the package mamba-ssm",
+)
+def test_the_kernel_of_mamba_ssm_agrees():
+    given = [x.detach() for x in s6_inputs(300)]
+    on_device = selective_scan(*(x.cuda() for x in given))
+    assert torch.allclose(on_device.cpu(), selective_scan_loop(*given), atol=1e-4)

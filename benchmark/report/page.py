@@ -12,6 +12,7 @@ from typing import Any
 
 from ..headlines import Headline, headlines
 from ..records import Run
+from .ablations import ablations
 from .board import board
 from .charts import loss_chart
 from .sections import checks, data, differences, failures, method, warning
@@ -35,6 +36,7 @@ def page(
         warning(run),
         board(run),
         differences(run),
+        ablations(sources.ablation),
         checks(run),
         failures(run),
         data(ledgers, preview_places(sources)),

@@ -28,6 +28,8 @@ class Sources:
     """Folder whose */log.jsonl are loss curves."""
     ledgers: tuple[Path, ...] = ()
     """Shard folders with a ledger.jsonl."""
+    ablation: Path | None = None
+    """Folder of ablations; their tables stand after the differences."""
     title: str = "Talking-head benchmark"
     pictures: tuple[str, ...] = ()
     """Starts of the keys of the cases on the contact sheet; empty takes the first ones."""

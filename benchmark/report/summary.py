@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from ..headlines import headlines
 from ..leaderboard import escaped, markdown
 from ..records import Run
+from .ablations import ablation_lines
 from .sections import CHECKS_MEAN, MARKS, counted_checks, failed_checks
 from .sources import Curve, Ledger, Sources, preview_places
 
@@ -23,6 +24,7 @@ def _lines(sources: Sources, curves: Sequence[Curve], ledgers: Sequence[Ledger],
     yield f"\n![frames of the truth and of each system]({sheet})\n"
     yield from _warning(run)
     yield markdown([run])
+    yield from ablation_lines(sources.ablation)
     yield from _checks(run)
     if ledgers:
         yield "## Data\n\n| shards | in | out | rejected | failed |\n|---|---|---|---|---|"

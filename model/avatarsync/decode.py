@@ -1,32 +1,31 @@
-"""Write all keyframes together: K steps for n frames, with a static cache and the prefix stored once.
+"""Write keyframes: K steps for n frames together, over a prefix that is run once per picture.
 
-The prefix ([B] and the reference) is run once per picture and kept for every sentence; its keys are shared by
-all frames, never copied. The phonemes are run once per sentence.
-`one_by_one` is the slow, plain form: whole forward passes, frame after frame. It is the oracle of the tests
-and the only way when frames look at earlier frames.
+The prefix ([B] and the reference) serves every sentence; its keys are shared by all frames of a block. The
+phonemes are run once per block. Frames that look at earlier frames are written in turn, with the same cache.
+`one_by_one` is the slow, plain form, whole forward passes for every token: the oracle of the tests.
 """
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
-from ..codebook import join_ids
+from datapipe.records import Rejected
+
+from .attention import attend_dense, attend_to_self
 from .keyframes import KeyframeTransformer
-from .masks import FRAME, layout
+from .masks import FRAME, PHONEME_REACH, PHONEME_ROWS, layout, phonemes_in_reach, steps_between
+from .schedule import Schedule, make_schedule
+from .step import GREEDY, DecodeConfig, Memory, choose, draw_noise, fresh_inputs, hidden_bias, write_places
 
+__all__ = ["DecodeConfig", "Prefix", "generate_tokens", "lockstep", "one_by_one", "read_prefix"]
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DecodeConfig:
-    """How tokens are chosen."""
-
-    temperature: float = 0.0
-    """0 takes the likeliest token; above it, tokens are sampled."""
-    seed: int = 0
-    """Seed of the sampling noise, which is shared by all frames at a place, so that frames do not flicker."""
+Rows = tuple[tuple[Tensor, Tensor], ...]
+"""Keys and values of each layer, (streams, key heads, rows, head width)."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -38,34 +37,33 @@ class Prefix:
 
     reference_K: Tensor
     """Tokens of the reference."""
-    keys_hPd: tuple[Tensor, ...]
-    """Keys of each layer, P = 1 + K rows."""
-    values_hPd: tuple[Tensor, ...]
-    """Values of each layer."""
+    rows: Rows
+    """Keys and values (1, g, 1 + K, d) of each layer."""
 
 
 @torch.no_grad()
 def read_prefix(model: KeyframeTransformer, reference_K: Tensor) -> Prefix:
     """Run [B] and the reference once, to write any number of sentences from."""
-    x, keys, values = model.prefix_rows(reference_K[None]), [], []
+    x, rows, attend = model.prefix_rows(reference_K[None]), [], attend_dense(causal=True)
     for block in model.layers:
         q, k, v = block.project(x)
-        keys.append(k[0])
-        values.append(v[0])
-        x = block.finish(x, functional.scaled_dot_product_attention(q, k, v, is_causal=True))
-    return Prefix(reference_K, tuple(keys), tuple(values))
+        rows.append((k, v))
+        x = block.finish(x, attend(q, k, v))
+    return Prefix(reference_K, tuple(rows))
 
 
 @torch.no_grad()
 def generate_tokens(
-    model: KeyframeTransformer, phonemes_n: Tensor, prefix: Prefix, config: DecodeConfig = DecodeConfig()
+    model: KeyframeTransformer, phonemes_n: Tensor, prefix: Prefix, config: DecodeConfig = GREEDY
 ) -> Tensor:
     """Tokens (n, K) of one keyframe per phoneme, in lockstep where frames are independent.
 
     Under one_to_one equal phonemes give equal keyframes (sampling noise is shared), so each is written once.
+    Raises `Rejected("bad_input")` for guidance that the model was not trained for.
     """
+    _check_guidance(model, config)
     if model.config.frame_scope != "none":
-        return one_by_one(model, phonemes_n, prefix.reference_K, config)
+        return in_turn(model, phonemes_n, prefix, config)
     if model.config.phoneme_scope != "one_to_one":
         return lockstep(model, phonemes_n, prefix, config)
     distinct, back = torch.unique(phonemes_n, return_inverse=True)
@@ -74,106 +72,183 @@ def generate_tokens(
 
 @torch.no_grad()
 def lockstep(
-    model: KeyframeTransformer, phonemes_n: Tensor, prefix: Prefix, config: DecodeConfig = DecodeConfig()
+    model: KeyframeTransformer, phonemes_n: Tensor, prefix: Prefix, config: DecodeConfig = GREEDY
 ) -> Tensor:
-    """Decode token j of every frame at once; (n, K)."""
-    reference_K = prefix.reference_K
-    units, tokens = len(phonemes_n), len(reference_K)
-    choose = _Chooser(config)
-    shared, bias = _with_phonemes(model, phonemes_n, prefix)
-    head = model.config.width // model.config.heads
-    caches = [torch.zeros(2, units, model.config.heads, tokens, head) for _ in model.layers]
-    written = torch.zeros(units, tokens, dtype=torch.long)
-    previous = torch.full((units,), model.vocabulary.start)
-    for place in range(tokens):
-        x = model.frame_rows(previous, reference_K[place].expand(units), torch.full((units,), place))[:, None]
-        for block, cache, stored in zip(model.layers, caches, shared, strict=True):
-            q, k, v = block.project(x)
-            cache[0, :, :, place], cache[1, :, :, place] = k[:, :, 0], v[:, :, 0]
-            x = block.finish(x, _attend(q, stored, bias, cache[:, :, :, : place + 1]))
-        previous = choose(model, x[:, 0])
-        written[:, place] = previous
-    return written
-
-
-def _with_phonemes(
-    model: KeyframeTransformer, phonemes_n: Tensor, prefix: Prefix
-) -> tuple[list[tuple[Tensor, Tensor]], Tensor]:
-    """Keys and values (h, n + P, d) of every layer, and the frames' bias (h, n, n + P) on them."""
+    """Decode the same places of all frames of a block at once, block after block; (n, K)."""
     units = len(phonemes_n)
-    where = layout(units, len(prefix.reference_K))
-    bias, size = model.bias(where), units + len(prefix.keys_hPd[0][0])
-    x, shared = model.phoneme_rows(phonemes_n[None]), []
-    for block, keys, values in zip(model.layers, prefix.keys_hPd, prefix.values_hPd, strict=True):
+    blocks = [range(at, min(at + config.block, units)) for at in range(0, units, config.block)]
+    memories = (remember(model, phonemes_n, prefix, frames, config) for frames in blocks)
+    return torch.cat([_written(model, memory, config) for memory in memories])
+
+
+@torch.no_grad()
+def in_turn(
+    model: KeyframeTransformer, phonemes_n: Tensor, prefix: Prefix, config: DecodeConfig = GREEDY
+) -> Tensor:
+    """Decode frame after frame, each over the kept rows of the earlier frames in its scope; (n, K)."""
+    tokens, context = [], prefix
+    for unit in range(len(phonemes_n)):
+        memory = remember(model, phonemes_n, context, range(unit, unit + 1), config)
+        tokens.append(_written(model, memory, config))
+        before = context.rows if model.config.frame_scope == "all" else prefix.rows
+        context = Prefix(prefix.reference_K, _join(before, memory.own))
+    return torch.cat(tokens)
+
+
+def remember(
+    model: KeyframeTransformer, phonemes_n: Tensor, prefix: Prefix, frames: range, config: DecodeConfig
+) -> Memory:
+    """Lay out the context and the empty rows of a block of frames."""
+    reach = phonemes_in_reach(model.config.phoneme_scope, frames, len(phonemes_n))
+    phonemes_Sm = _streams(model, phonemes_n[reach.start : reach.stop], config)
+    context = _join(read_phonemes(model, phonemes_Sm), prefix.rows)
+    schedule = make_schedule(len(prefix.reference_K), config.window)
+    keys, _ = context[0]
+    shape = (len(phonemes_Sm) * len(frames), keys.shape[1], schedule.num_tokens, keys.shape[3])
+    return Memory(
+        reference_K=prefix.reference_K,
+        inputs_nK1=fresh_inputs(model, prefix.reference_K, len(frames)),
+        context=context,
+        bias_nhC=_context_bias(model, frames, reach, keys.shape[2]),
+        own=tuple((keys.new_zeros(shape), keys.new_zeros(shape)) for _ in context),
+        hidden_KK=hidden_bias(schedule, keys),
+        noise=draw_noise(model, config, keys.device),
+    )
+
+
+def read_phonemes(model: KeyframeTransformer, phonemes_Sm: Tensor) -> Rows:
+    """Run phonemes alone, which see other phonemes under the wide scopes only."""
+    among = PHONEME_ROWS.get(model.config.phoneme_scope)
+    attend = attend_dense(causal=among == "accumulative") if among else attend_to_self
+    x, rows = model.phoneme_rows(phonemes_Sm), []
+    for block in model.layers:
         q, k, v = block.project(x)
-        shared.append((torch.cat((k[0], keys), dim=1), torch.cat((v[0], values), dim=1)))
-        attended = functional.scaled_dot_product_attention(q, k, v, attn_mask=bias[:, :units, :units])
-        x = block.finish(x, attended)
-    first_rows = torch.nonzero((where.kind == FRAME) & (where.place == 0))[:, 0]
-    return shared, bias[:, first_rows, :size]
+        rows.append((k, v))
+        x = block.finish(x, attend(q, k, v))
+    return tuple(rows)
 
 
-def _attend(q_nh1d: Tensor, stored: tuple[Tensor, Tensor], bias_hnP: Tensor, cache: Tensor) -> Tensor:
-    """Attention of one new row per frame over the shared prefix and the frame's own cache; (n, h, 1, d)."""
-    keys_hPd, values_hPd = stored
-    queries_hnd = q_nh1d[:, :, 0].transpose(0, 1) * q_nh1d.shape[-1] ** -0.5
-    on_prefix = queries_hnd @ keys_hPd.transpose(1, 2) + bias_hnP
-    on_own = torch.einsum("hnd,nhtd->hnt", queries_hnd, cache[0])
-    weights = torch.cat((on_prefix, on_own), dim=-1).softmax(-1)
-    size = keys_hPd.shape[1]
-    attended = weights[..., :size] @ values_hPd + torch.einsum("hnt,nhtd->hnd", weights[..., size:], cache[1])
-    return attended.transpose(0, 1)[:, :, None]
+def _streams(model: KeyframeTransformer, phonemes_n: Tensor, config: DecodeConfig) -> Tensor:
+    """Phonemes (S, n) of the streams: what is said, and nothing where decoding is guided."""
+    said_1n = phonemes_n[None]
+    blind_1n = torch.full_like(said_1n, model.vocabulary.nothing)
+    return torch.cat((said_1n, blind_1n)) if is_guided(config) else said_1n
+
+
+def is_guided(config: DecodeConfig) -> bool:
+    """Whether a second stream without phonemes is needed."""
+    return any(weight != 1 for weight in config.guidance)
+
+
+def _check_guidance(model: KeyframeTransformer, config: DecodeConfig) -> None:
+    if not is_guided(config):
+        return
+    if not model.config.drop_phonemes:
+        raise Rejected(
+            "bad_input",
+            f"guidance {config.guidance} needs a model that was trained with drop_phonemes above 0; this one "
+            "never went without phonemes: leave guidance at 1 or train again",
+        )
+    if len(config.guidance) not in (1, len(model.config.groups)):
+        raise Rejected(
+            "bad_input",
+            f"guidance has {len(config.guidance)} weights; give one, or one for each of the "
+            f"{len(model.config.groups)} sub-tokens",
+        )
+
+
+def _join(first: Rows, second: Rows) -> Rows:
+    """Rows of both, layer by layer; a single stream of the second serves all of the first, or the reverse."""
+    joined = []
+    for one, other in zip(first, second, strict=True):
+        streams = max(len(one[0]), len(other[0]))
+        pairs = (
+            (a.expand(streams, -1, -1, -1), b.expand(streams, -1, -1, -1))
+            for a, b in zip(one, other, strict=True)
+        )
+        keys, values = (torch.cat(pair, dim=2) for pair in pairs)
+        joined.append((keys, values))
+    return tuple(joined)
+
+
+def _context_bias(model: KeyframeTransformer, frames: range, reach: range, length: int) -> Tensor:
+    """Bias (n, h, C) of frames on phonemes (m of them, first), then on all else, which they see."""
+    device, scope = model.distance.device, model.config.phoneme_scope
+    frame_n1 = torch.arange(frames.start, frames.stop, device=device)[:, None]
+    phoneme_1m = torch.arange(reach.start, reach.stop, device=device)[None]
+    bias = model.distance.new_zeros(len(model.distance), len(frames), length)
+    learned = model.distance[:, steps_between(frame_n1, phoneme_1m)]
+    unseen = ~PHONEME_REACH[scope](frame_n1, phoneme_1m)
+    bias[..., : len(reach)] = learned.masked_fill(unseen, float("-inf"))
+    return bias.transpose(0, 1).contiguous()
+
+
+def _written(model: KeyframeTransformer, memory: Memory, config: DecodeConfig) -> Tensor:
+    """Run all steps of a schedule over a memory and return the tokens, (n, K)."""
+    schedule = make_schedule(len(memory.reference_K), config.window)
+    places = schedule.places(memory.reference_K.device)
+    step = compiled_step(places.is_cuda) if config.compile else write_places
+    for index, at in enumerate(schedule.steps):
+        if config.compile:  # the same shapes at every step
+            step(model, memory, config, places[index], schedule.num_tokens)
+        else:
+            step(model, memory, config, places[index, : len(at)], max(at) + 1)
+    return memory.inputs_nK1[:, 1:].clone()
+
+
+@functools.cache
+def compiled_step(cuda: bool) -> Callable[..., None]:
+    """`write_places`, compiled; on a GPU captured as a graph, so that a step is one launch."""
+    mode = "reduce-overhead" if cuda else "default"
+    compiled: Callable[..., None] = torch.compile(write_places, fullgraph=True, mode=mode)
+    return compiled
 
 
 @torch.no_grad()
 def one_by_one(
-    model: KeyframeTransformer, phonemes_n: Tensor, reference_K: Tensor, config: DecodeConfig = DecodeConfig()
+    model: KeyframeTransformer, phonemes_n: Tensor, reference_K: Tensor, config: DecodeConfig = GREEDY
 ) -> Tensor:
-    """Decode token after token, frame after frame, by whole forward passes of the masked form; (n, K)."""
+    """Decode step after step, frame after frame, by whole forward passes of the masked form; (n, K)."""
     units, tokens = len(phonemes_n), len(reference_K)
-    written = torch.zeros(1, units, tokens, dtype=torch.long)
-    where = layout(units, tokens)
-    bias = model.bias(where)
+    schedule, noise = make_schedule(tokens, config.window), draw_noise(model, config, reference_K.device)
+    bias, phonemes_Sn = _whole_bias(model, schedule, units), _streams(model, phonemes_n, config)
+    written_nK = torch.zeros(units, tokens, dtype=torch.long, device=reference_K.device)
     for unit in range(units):
-        choose = _Chooser(config)
-        for place in range(tokens):
-            rows = _stream(model, phonemes_n, reference_K, written, bias)
-            written[0, unit, place] = choose(model, rows[unit, place][None])[0]
-    return written[0]
+        for at in map(list, schedule.steps):
+            inputs_nK = _inputs(model, schedule, written_nK, reference_K)
+            rows_SnKD = _whole_pass(model, phonemes_Sn, reference_K, inputs_nK, bias)
+            here = tuple(table[at] for table in noise)
+            written_nK[unit, at] = choose(model, rows_SnKD[:, unit, at], here, config, len(rows_SnKD))[0]
+    return written_nK
 
 
-def _stream(
-    model: KeyframeTransformer, phonemes_n: Tensor, reference_K: Tensor, frames_1nK: Tensor, bias: Tensor
+def _whole_pass(
+    model: KeyframeTransformer, phonemes_Sn: Tensor, reference_K: Tensor, inputs_nK: Tensor, bias_hLL: Tensor
 ) -> Tensor:
-    units, tokens = frames_1nK.shape[1:]
-    reference = reference_K[None, None].expand_as(frames_1nK)
-    rows = model.frame_rows(model.shifted(frames_1nK), reference, torch.arange(tokens))
-    prefix = model.prefix_rows(reference_K[None])
-    x = torch.cat((model.phoneme_rows(phonemes_n[None]), prefix, rows.flatten(1, 2)), dim=1)
+    """Final rows (S, n, K, D) of all frames, from the tokens before each place."""
+    places = torch.arange(len(reference_K), device=reference_K.device)
+    frames = model.frame_rows(inputs_nK, reference_K, places).flatten(0, 1)
+    shared = torch.cat((model.prefix_rows(reference_K[None])[0], frames))
+    x, attend = model.phoneme_rows(phonemes_Sn), attend_dense(bias_hLL)
+    x = torch.cat((x, shared.expand(len(x), -1, -1)), dim=1)
     for block in model.layers:
-        q, k, v = block.project(x)
-        x = block.finish(x, functional.scaled_dot_product_attention(q, k, v, attn_mask=bias))
-    return torch.unflatten(x[0, -units * tokens :], 0, (units, tokens))
+        x = block.finish(x, attend(*block.project(x)))
+    return torch.unflatten(x[:, -inputs_nK.numel() :], 1, inputs_nK.shape)
 
 
-class _Chooser:
-    """Pick whole ids from the final rows of one place, sub-token after sub-token."""
+def _whole_bias(model: KeyframeTransformer, schedule: Schedule, units: int) -> Tensor:
+    """Bias of the masked form, less what a frame's schedule has not written yet."""
+    where = layout(units, schedule.num_tokens, model.distance.device)
+    frame = where.kind == FRAME
+    own = frame[:, None] & frame[None] & (where.unit[:, None] == where.unit[None])
+    late = schedule.hidden(where.place.device)[where.place[:, None], where.place[None]]
+    return model.bias(where).masked_fill(own & late, float("-inf"))
 
-    def __init__(self, config: DecodeConfig) -> None:
-        self.temperature = config.temperature
-        self.noise = torch.Generator().manual_seed(config.seed)
 
-    def __call__(self, model: KeyframeTransformer, rows_nD: Tensor) -> Tensor:
-        parts: list[Tensor] = []
-        hidden = model.head.norm(rows_nD)
-        for level, head in enumerate(model.head.heads):
-            if level:
-                hidden = hidden + model.head.given[level - 1](parts[-1])
-            parts.append(self._pick(head(hidden)))
-        return join_ids(tuple(parts), model.config.groups)
-
-    def _pick(self, logits_nV: Tensor) -> Tensor:
-        if self.temperature > 0:
-            uniform = torch.rand(logits_nV.shape[-1], generator=self.noise).clamp_min(1e-9)
-            logits_nV = logits_nV / self.temperature - (-uniform.log()).log()
-        return logits_nV.argmax(-1)
+def _inputs(
+    model: KeyframeTransformer, schedule: Schedule, written_nK: Tensor, reference_K: Tensor
+) -> Tensor:
+    """Token before each place: written before its step, or the reference's."""
+    order = schedule.order(reference_K.device)
+    before = torch.where(order[:-1] < order[1:], written_nK[:, :-1], reference_K[:-1])
+    return torch.cat((torch.full_like(before[:, :1], model.vocabulary.start), before), dim=1)

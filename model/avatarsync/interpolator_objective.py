@@ -51,7 +51,7 @@ def interpolator_objective(
         begin, end = pictures_at(drawn, left), pictures_at(drawn, right)
         pairs = model.pairs(begin, end, gaps)
         made = model.render(pairs, begin, end, t)
-        read = torch.cat((pairs.left_PL2, pairs.right_PL2))
+        read = torch.cat(pairs.points_P2L2.unbind(1))
         points = (read - points_at(drawn + drawn, left + right)).abs().mean()
         boxes = boxes_at(drawn, at)
         mix = begin + t[:, None, None, None] * (end - begin)

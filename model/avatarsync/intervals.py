@@ -82,14 +82,18 @@ def fill_between(
 
 
 def fill_by_plan(
-    model: Interpolator, keyframes: Sequence[Drawn], duration: Seconds | None, strategy: Strategy
+    model: Interpolator,
+    keyframes: Sequence[Drawn],
+    duration: Seconds | None,
+    strategy: Strategy,
+    seed: int = 0,
 ) -> Iterator[Frames]:
     """Yield the whole clip by one of the paper's other allocations, which need all keyframes beforehand."""
     num_frames = _count(keyframes[-1], duration)
     if len(keyframes) == 1:
         yield from hold(keyframes[0], num_frames)
         return
-    where = allocate(np.array([each.time for each in keyframes]), num_frames, FPS, strategy)
+    where = allocate(np.array([each.time for each in keyframes]), num_frames, FPS, strategy, seed)
     for index, (left, right) in enumerate(pairwise(keyframes)):
         yield from render_interval(model, left, right, where.t[where.pair == index])
 

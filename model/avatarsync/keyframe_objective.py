@@ -90,9 +90,8 @@ def keyframes_objective(
 
     def step(rng: np.random.Generator, done: float) -> dict[str, Tensor]:
         drawn = _draw_windows(clips, codes, config, rng, model)
-        logits = model(
-            drawn.phonemes_Bn, drawn.reference_BK, drawn.ids_BnK, spoil(drawn.ids_BnK, config.spoil)
-        )
+        given = model.without_phonemes(drawn.phonemes_Bn)
+        logits = model(given, drawn.reference_BK, drawn.ids_BnK, spoil(drawn.ids_BnK, config.spoil))
         boxes = boxes_at(*drawn.flat())
         weights = mouth_places(boxes, size, side, config.mouth).view(drawn.ids_BnK.shape)
         losses = token_cross_entropy(logits, drawn.ids_BnK, groups)

@@ -13,17 +13,28 @@ Shapes: B clips, n units, K tokens of a picture, P = n + 1 + K places before the
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
+
+from datapipe.records import Rejected
 
 from ..codebook import split_ids
-from ..layers import FeedForward
-from .masks import FRAME, PHONEME, FrameScope, Layout, PhonemeScope, dense_mask, layout
-from .vocabulary import NUM_CLASSES, Vocabulary, viseme_class
-
-MAX_DISTANCE = 8
+from .attention import Attend, Block, FactoredHead, attend_dense, attend_flex
+from .masks import (
+    FRAME,
+    MAX_DISTANCE,
+    PHONEME,
+    FrameScope,
+    Layout,
+    PhonemeScope,
+    dense_bias,
+    layout,
+    mask_mod,
+    score_mod,
+)
+from .vocabulary import NUM_CLASSES, OTHER, Vocabulary, viseme_class
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +47,9 @@ class KeyframeConfig:
     """Layers."""
     heads: int = 4
     """Attention heads."""
+    kv_heads: int | None = None
+    """Heads of keys and values, each shared by heads / kv_heads queries; None gives every query its own. In
+    decoding the cache outweighs the weights, and it shrinks by this ratio."""
     num_tokens: int = 64
     """Tokens of one picture."""
     groups: tuple[int, ...] = (6, 6)
@@ -48,70 +62,24 @@ class KeyframeConfig:
     """Add the reference token of the predicted place to each frame row."""
     dropout: float = 0.0
     """Dropout after attention and feed-forward, in training."""
+    drop_phonemes: float = 0.0
+    """Share of clips whose phonemes are left out in training; above 0, decoding can be guided."""
+    attention: Literal["dense", "flex"] = "dense"
+    """How the masked form looks: under a dense mask, or by FlexAttention, which skips what is hidden on GPUs.
+    one_to_one with none is folded and needs neither."""
 
+    def __post_init__(self) -> None:
+        if self.width % self.heads or self.heads % self.num_kv_heads:
+            raise Rejected(
+                "bad_input",
+                f"{self.heads} heads must divide the width {self.width} and be a multiple of the "
+                f"{self.num_kv_heads} heads of keys and values",
+            )
 
-class Attention(nn.Module):
-    """Projections of self-attention; what is looked at is decided by the caller."""
-
-    def __init__(self, width: int, heads: int) -> None:
-        super().__init__()
-        self.heads = heads
-        self.qkv = nn.Linear(width, 3 * width, bias=False)
-        self.out = nn.Linear(width, width, bias=False)
-
-    def project(self, x_BLD: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Queries, keys and values, each (B, h, L, D/h)."""
-        q, k, v = torch.unflatten(self.qkv(x_BLD), -1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
-        return q, k, v
-
-    def merge(self, heads_BhLd: Tensor) -> Tensor:
-        """Heads back to (B, L, D)."""
-        merged: Tensor = self.out(heads_BhLd.transpose(1, 2).flatten(2))
-        return merged
-
-
-class Block(nn.Module):
-    """Pre-norm attention and feed-forward."""
-
-    def __init__(self, config: KeyframeConfig) -> None:
-        super().__init__()
-        self.norm1, self.norm2 = nn.RMSNorm(config.width), nn.RMSNorm(config.width)
-        self.attention = Attention(config.width, config.heads)
-        self.feed = FeedForward(config.width)
-        self.drop = nn.Dropout(config.dropout)
-
-    def project(self, x_BLD: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Normalised queries, keys and values."""
-        return self.attention.project(self.norm1(x_BLD))
-
-    def finish(self, x_BLD: Tensor, heads_BhLd: Tensor) -> Tensor:
-        """Add the attended values and the feed-forward to the stream."""
-        x_BLD = x_BLD + self.drop(self.attention.merge(heads_BhLd))
-        fed: Tensor = self.drop(self.feed(self.norm2(x_BLD)))
-        return x_BLD + fed
-
-
-class FactoredHead(nn.Module):
-    """Logits of each sub-token given those before it (token factorisation of Open-MAGVIT2)."""
-
-    def __init__(self, width: int, groups: tuple[int, ...]) -> None:
-        super().__init__()
-        self.groups = groups
-        self.norm = nn.RMSNorm(width)
-        self.given = nn.ModuleList(nn.Embedding(2**bits, width) for bits in groups[:-1])
-        self.heads = nn.ModuleList(nn.Linear(width, 2**bits) for bits in groups)
-        for head in self.heads:
-            nn.init.zeros_(head.weight)  # type: ignore[arg-type]
-
-    def forward(self, x_BLD: Tensor, targets: Tensor) -> tuple[Tensor, ...]:
-        """Teacher-forced logits, one (B, L, 2^bits) per group."""
-        hidden = self.norm(x_BLD)
-        logits = [self.heads[0](hidden)]
-        parts = split_ids(targets, self.groups)
-        for given, head, part in zip(self.given, list(self.heads)[1:], parts, strict=False):
-            hidden = hidden + given(part)
-            logits.append(head(hidden))
-        return tuple(logits)
+    @property
+    def num_kv_heads(self) -> int:
+        """Heads of keys and values."""
+        return self.kv_heads or self.heads
 
 
 class KeyframeTransformer(nn.Module):
@@ -123,15 +91,20 @@ class KeyframeTransformer(nn.Module):
         width, side = config.width, int(config.num_tokens**0.5)
         self.sub_tokens = nn.ModuleList(nn.Embedding(2**bits, width) for bits in config.groups)
         self.aligned = nn.ModuleList(nn.Embedding(2**bits, width) for bits in config.groups)
-        self.others = nn.Embedding(len(vocabulary) - vocabulary.num_visual, width)
+        # a row for `nothing` only where training leaves phonemes out: other models keep their weights
+        num_others = vocabulary.nothing - vocabulary.num_visual + (config.drop_phonemes > 0)
+        self.others = nn.Embedding(num_others, width)
         self.visemes = nn.Embedding(NUM_CLASSES, width)
         self.kinds = nn.Embedding(4, width)
         self.rows, self.columns = nn.Embedding(side, width), nn.Embedding(side, width)
-        self.blocks = nn.ModuleList(Block(config) for _ in range(config.depth))
+        self.blocks = nn.ModuleList(
+            Block(width, config.heads, config.num_kv_heads, config.dropout) for _ in range(config.depth)
+        )
         self.head = FactoredHead(width, config.groups)
         self.distance = nn.Parameter(torch.zeros(config.heads, 2 * MAX_DISTANCE + 1))
-        classes = torch.tensor([viseme_class(symbol) for symbol in vocabulary.phonemes])
-        self.register_buffer("classes", classes, persistent=False)
+        classes = [viseme_class(symbol) for symbol in vocabulary.phonemes]
+        classes += [OTHER] * (num_others - len(classes))
+        self.register_buffer("classes", torch.tensor(classes), persistent=False)
         self.apply(_initialise)
         nn.init.normal_(self.others.weight[: len(vocabulary.phonemes)], std=0.02)
         nn.init.normal_(self.visemes.weight, std=0.5)
@@ -160,12 +133,24 @@ class KeyframeTransformer(nn.Module):
         reference = self.embed_visual(reference_BK) + self.place_rows() + self.kinds.weight[2]
         return torch.cat((begin, reference), dim=1)
 
+    def without_phonemes(self, phonemes_Bn: Tensor) -> Tensor:
+        """Leave out all phonemes of some clips, as `drop_phonemes` has it: what guidance is trained with."""
+        if not self.config.drop_phonemes:
+            return phonemes_Bn
+        dropped_B1 = torch.rand(len(phonemes_Bn), 1, device=phonemes_Bn.device) < self.config.drop_phonemes
+        return torch.where(dropped_B1, self.vocabulary.nothing, phonemes_Bn)
+
     def frame_rows(self, previous: Tensor, reference: Tensor, places: Tensor) -> Tensor:
-        """Rows that predict `places`: the token before (or [F]), and the aligned reference token."""
+        """Rows that predict `places`: the token before (or [F]), and the aligned reference token.
+
+        The three are broadcast against each other.
+        """
         first = (previous == self.vocabulary.start)[..., None]
         visual = self.embed_visual(torch.where(first[..., 0], 0, previous))
         rows = torch.where(first, self._special(self.vocabulary.start), visual)
-        rows = rows + self.place_rows()[places] + self.kinds.weight[FRAME]
+        side = self.rows.num_embeddings
+        places_sD: Tensor = self.rows(places // side) + self.columns(places % side)
+        rows = rows + places_sD + self.kinds.weight[FRAME]
         if self.config.align_reference:
             rows = rows + _embed_parts(self.aligned, split_ids(reference, self.config.groups))
         return rows
@@ -177,8 +162,8 @@ class KeyframeTransformer(nn.Module):
 
     def _given_rows(self, reference_BK: Tensor, seen_BnK: Tensor) -> Tensor:
         """Frame rows of all places at once, (B, n, K, D)."""
-        places = torch.arange(seen_BnK.shape[-1])
-        return self.frame_rows(self.shifted(seen_BnK), reference_BK[:, None].expand_as(seen_BnK), places)
+        places = torch.arange(seen_BnK.shape[-1], device=seen_BnK.device)
+        return self.frame_rows(self.shifted(seen_BnK), reference_BK[:, None], places)
 
     def place_rows(self) -> Tensor:
         """Row plus column embedding of every place, (K, D)."""
@@ -191,11 +176,13 @@ class KeyframeTransformer(nn.Module):
 
     def bias(self, where: Layout) -> Tensor:
         """Additive mask (h, L, L): minus infinity where hidden, learned by distance from frame to phoneme."""
-        visible = dense_mask(where, self.config.phoneme_scope, self.config.frame_scope)
-        steps = (where.unit[:, None] - where.unit[None]).clamp(-MAX_DISTANCE, MAX_DISTANCE) + MAX_DISTANCE
-        paired = (where.kind[:, None] == FRAME) & (where.kind[None] == PHONEME)
-        bias = self.distance[:, steps] * paired
-        return bias.masked_fill(~visible, float("-inf"))
+        return dense_bias(where, self.config.phoneme_scope, self.config.frame_scope, self.distance)
+
+    def _attend(self, where: Layout) -> Attend:
+        if self.config.attention == "dense":
+            return attend_dense(self.bias(where))
+        visible = mask_mod(where, self.config.phoneme_scope, self.config.frame_scope)
+        return attend_flex(visible, score_mod(where, self.distance), len(where), where.kind.device)
 
     def masked(
         self, phonemes_Bn: Tensor, reference_BK: Tensor, frames_BnK: Tensor, seen_BnK: Tensor | None = None
@@ -206,10 +193,9 @@ class KeyframeTransformer(nn.Module):
         x = torch.cat(
             (self.phoneme_rows(phonemes_Bn), self.prefix_rows(reference_BK), rows.flatten(1, 2)), dim=1
         )
-        bias = self.bias(layout(units, tokens))
+        attend = self._attend(layout(units, tokens, x.device))
         for block in self.layers:
-            q, k, v = block.project(x)
-            x = block.finish(x, functional.scaled_dot_product_attention(q, k, v, attn_mask=bias))
+            x = block.finish(x, attend(*block.project(x)))
         frames = torch.unflatten(x[:, -units * tokens :], 1, (units, tokens))
         logits: tuple[Tensor, ...] = self.head(frames, frames_BnK)
         return logits
@@ -222,26 +208,25 @@ class KeyframeTransformer(nn.Module):
         prefix = self.prefix_rows(reference_BK)
         rows = self._given_rows(reference_BK, frames_BnK if seen_BnK is None else seen_BnK)
         x = torch.cat((self.phoneme_rows(phonemes_Bn)[:, :, None], rows), dim=2).flatten(0, 1)
-        visible = self._folded_mask(tokens)
+        causal, attend = attend_dense(causal=True), attend_dense(self._folded_mask(tokens))
         for block in self.layers:
             q_p, k_p, v_p = block.project(prefix)
-            attended = functional.scaled_dot_product_attention(q_p, k_p, v_p, is_causal=True)
-            prefix = block.finish(prefix, attended)
+            prefix = block.finish(prefix, causal(q_p, k_p, v_p))
             q, k, v = block.project(x)
             k = torch.cat((k_p.repeat_interleave(units, 0), k), dim=2)
             v = torch.cat((v_p.repeat_interleave(units, 0), v), dim=2)
-            x = block.finish(x, functional.scaled_dot_product_attention(q, k, v, attn_mask=visible))
+            x = block.finish(x, attend(q, k, v))
         frames = torch.unflatten(x[:, 1:], 0, (batch, units))
         logits: tuple[Tensor, ...] = self.head(frames, frames_BnK)
         return logits
 
     def _folded_mask(self, tokens: int) -> Tensor:
         """(h, 1 + K, 1 + K + 1 + K): own phoneme and frame after the prefix."""
-        own = torch.ones(tokens + 1, tokens + 1, dtype=torch.bool).tril()
-        prefix = torch.ones(tokens + 1, tokens + 1, dtype=torch.bool)
+        prefix = torch.ones(tokens + 1, tokens + 1, dtype=torch.bool, device=self.distance.device)
+        own = prefix.tril()
         prefix[0] = False
         visible = torch.cat((prefix, own), dim=1)
-        bias = torch.zeros(self.config.heads, *visible.shape)
+        bias = self.distance.new_zeros(self.config.heads, *visible.shape)
         bias[:, 1:, tokens + 1] = self.distance[:, MAX_DISTANCE, None]
         return bias.masked_fill(~visible, float("-inf"))
 

@@ -5,7 +5,8 @@ The sequence is {phonemes}[B]{reference}{frame 1}..{frame n}. Two switches that 
 alone would leak: under the narrow scopes phoneme rows see only themselves, [B] sees only itself and the
 reference sees [B] and itself, so that no second layer can read back what the mask hid.
 
-`visible` is the one definition, in the (batch, head, query, key) form of FlexAttention; dense masks derive.
+`mask_mod` and `score_mod` are the one definition, in the (batch, head, query, key) form of FlexAttention; the
+dense bias derives from them.
 """
 
 from __future__ import annotations
@@ -20,7 +21,10 @@ from torch import Tensor
 PhonemeScope = Literal["full", "accumulative", "window2", "one_to_one"]
 FrameScope = Literal["none", "previous", "all"]
 PHONEME, BEGIN, REFERENCE, FRAME = range(4)
+MAX_DISTANCE = 8
+"""Units between frame and phoneme beyond which the learned bias stays the same."""
 MaskMod = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
+ScoreMod = Callable[[Tensor, Tensor, Tensor, Tensor, Tensor], Tensor]
 
 PHONEME_REACH: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "full": lambda frame, phoneme: torch.ones_like(frame == phoneme),
@@ -54,14 +58,16 @@ class Layout:
         return len(self.kind)
 
 
-def layout(num_units: int, num_tokens: int) -> Layout:
+def layout(num_units: int, num_tokens: int, device: torch.device | None = None) -> Layout:
     """Lay out n phonemes, [B], K reference tokens and n frames of K tokens."""
-    units, places = torch.arange(num_units), torch.arange(num_tokens)
-    zero, still = torch.zeros(1, dtype=torch.long), torch.zeros(num_tokens, dtype=torch.long)
-    counts = torch.tensor([num_units, 1, num_tokens, num_units * num_tokens])
+    units = torch.arange(num_units, device=device)
+    places = torch.arange(num_tokens, device=device)
+    zero, still = units.new_zeros(1), torch.zeros_like(places)
+    frames = units.repeat_interleave(num_tokens)
+    kinds = (torch.zeros_like(units), zero + BEGIN, still + REFERENCE, torch.full_like(frames, FRAME))
     return Layout(
-        kind=torch.repeat_interleave(torch.arange(4), counts),
-        unit=torch.cat((units, zero, still, units.repeat_interleave(num_tokens))),
+        kind=torch.cat(kinds),
+        unit=torch.cat((units, zero, still, frames)),
         place=torch.cat((torch.zeros_like(units), zero, places, places.repeat(num_units))),
     )
 
@@ -92,9 +98,54 @@ def mask_mod(where: Layout, phoneme_scope: PhonemeScope, frame_scope: FrameScope
     return visible
 
 
+def score_mod(where: Layout, distance_hS: Tensor) -> ScoreMod:
+    """Return the bias function of one layout: learned by head and distance, from frames to phonemes only."""
+
+    def biased(score: Tensor, batch: Tensor, head: Tensor, q: Tensor, k: Tensor) -> Tensor:
+        paired = (where.kind[q] == FRAME) & (where.kind[k] == PHONEME)
+        bias = distance_hS[head, steps_between(where.unit[q], where.unit[k])]
+        return score + torch.where(paired, bias, 0.0)
+
+    return biased
+
+
+def steps_between(frame: Tensor, phoneme: Tensor) -> Tensor:
+    """Column of the learned bias for a frame and a phoneme."""
+    return (frame - phoneme).clamp(-MAX_DISTANCE, MAX_DISTANCE) + MAX_DISTANCE
+
+
 def dense_mask(where: Layout, phoneme_scope: PhonemeScope, frame_scope: FrameScope) -> Tensor:
     """Boolean (L, L) mask of the same definition."""
-    index = torch.arange(len(where))
-    nothing = torch.zeros((), dtype=torch.long)
+    index = torch.arange(len(where), device=where.kind.device)
+    nothing = torch.zeros_like(index[0])
     visible = mask_mod(where, phoneme_scope, frame_scope)
     return visible(nothing, nothing, index[:, None], index[None, :])
+
+
+def dense_bias(
+    where: Layout, phoneme_scope: PhonemeScope, frame_scope: FrameScope, distance_hS: Tensor
+) -> Tensor:
+    """Additive (h, L, L) mask of the same definition: minus infinity where nothing is seen."""
+    index = torch.arange(len(where), device=where.kind.device)
+    head = torch.arange(len(distance_hS), device=index.device)[:, None, None]
+    still = distance_hS.new_zeros(())
+    bias = score_mod(where, distance_hS)(still, index[0], head, index[:, None], index[None, :])
+    return bias.masked_fill(~dense_mask(where, phoneme_scope, frame_scope), float("-inf"))
+
+
+def phonemes_in_reach(scope: PhonemeScope, frames: range, num_units: int) -> range:
+    """The phonemes that have to be run for these neighbouring frames to be written."""
+    first = {"one_to_one": frames.start, "window2": max(0, frames.start - 1)}.get(scope, 0)
+    return range(first, num_units if scope == "full" else frames.stop)
+
+
+def frames_touched(
+    phoneme_scope: PhonemeScope, frame_scope: FrameScope, phoneme: int, num_units: int
+) -> range:
+    """The keyframes whose tokens may change when one phoneme does; all others stay as they are."""
+    if phoneme_scope == "full":
+        return range(num_units)
+    if phoneme_scope == "accumulative" or frame_scope != "none":
+        return range(phoneme, num_units)
+    reach = {"one_to_one": 1, "window2": 2}[phoneme_scope]
+    return range(phoneme, min(phoneme + reach, num_units))

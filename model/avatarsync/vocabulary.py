@@ -60,8 +60,13 @@ class Vocabulary:
         """[F], the input of a frame's first position."""
         return self.begin + 1
 
-    def __len__(self) -> int:
+    @property
+    def nothing(self) -> int:
+        """Stands in the place of a phoneme that is left out, for classifier-free guidance."""
         return self.start + 1
+
+    def __len__(self) -> int:
+        return self.nothing + 1
 
     def phoneme_ids(self, symbols: Iterable[str]) -> list[int]:
         """Whole-vocabulary ids of phonemes; an unknown symbol is refused by name."""

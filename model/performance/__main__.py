@@ -9,6 +9,8 @@ from datapipe.performance.suite import Suite, run_suite
 from .decoding import measure_decoding
 from .film import measure_film
 from .growth import measure_growth
+from .pairs import measure_pairs
+from .scan import measure_scan
 from .sizes import FULL, QUICK
 
 SUITE = Suite(
@@ -17,7 +19,9 @@ SUITE = Suite(
     measurements={
         "a": measure_decoding,
         "b": measure_growth,
+        "c": measure_scan,
         "d": measure_film,
+        "e": measure_pairs,
     },
     full=FULL,
     quick=QUICK,

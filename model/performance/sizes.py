@@ -21,6 +21,8 @@ class Sizes:
     """Runs of every number of phonemes (b)."""
     side_by_side: tuple[int, ...]
     """Numbers of keyframes that are decoded at once (b)."""
+    scan_length: int
+    """Places of the sequences that are scanned (c)."""
     film_repeats: int
     """Videos of each speech (d)."""
     film_seconds: Seconds
@@ -37,6 +39,7 @@ FULL = Sizes(
     decode_keyframes=16,
     sweep_repeats=5,
     side_by_side=(1, 2, 4, 8, 16, 32, 64),
+    scan_length=2048,
     film_repeats=5,
     film_seconds=20.0,
     presets=("tiny", "demo", "paper"),
@@ -48,6 +51,7 @@ QUICK = Sizes(
     decode_keyframes=4,
     sweep_repeats=1,
     side_by_side=(1, 2, 4),
+    scan_length=256,
     film_repeats=1,
     film_seconds=3.0,
     presets=("tiny",),

@@ -1,0 +1,334 @@
+"""The ablation grids: what each variant changes, that finished ones are reused, and what the tables say."""
+
+import json
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from toy import draw_face, make_clips
+
+from benchmark.ablation import Made, ablation, markdown, read_ablations
+from benchmark.records import MetricInfo, Run, Score, SystemRun
+from benchmark.report.ablations import ablation_lines, ablations
+from benchmark.runs import write_run
+from datapipe.records import Phoneme, Rejected
+from model import ablate as ablate_module
+from model.ablate import RECORD, AblateConfig, Record, ablate, planned, preset_of
+from model.avatar import bind, load_avatar
+from model.avatarsync import intervals
+from model.avatarsync.decode import DecodeConfig
+from model.avatarsync.masks import PHONEME_REACH
+from model.checkpoint import save_weights
+from model.generate import GenerateConfig, generate
+from model.grids import GRIDS, changed
+from model.presets import demo, paper, tiny
+from model.training import make_interpolator, make_keyframes, make_tokenizer, to_dict
+
+PRESET = tiny()
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """A run with fresh weights that names its preset."""
+    torch.set_num_threads(1)
+    folder, clips = tmp_path_factory.mktemp("run"), make_clips(2, PRESET.tokenizer.size)
+    tokenizer = make_tokenizer(clips, PRESET).network
+    keyframes = make_keyframes(clips, PRESET, tokenizer).network
+    named = {"preset": to_dict(PRESET)}
+    save_weights(folder / "tokenizer", tokenizer, {"network": to_dict(PRESET.tokenizer), **named})
+    facts = {"network": to_dict(PRESET.keyframes), "vocabulary": to_dict(keyframes.vocabulary), **named}
+    save_weights(folder / "keyframes", keyframes, facts)
+    network = make_interpolator(clips, PRESET).network
+    save_weights(folder / "interpolator", network, {"network": to_dict(PRESET.interpolator), **named})
+    return folder
+
+
+# --- the grids ------------------------------------------------------------------------------------------
+
+
+def test_masks_are_the_four_of_the_paper():
+    scopes = [changed(PRESET, each, 0, None).keyframes.phoneme_scope for each in GRIDS["masks"].variants]
+    assert sorted(scopes) == sorted(PHONEME_REACH) and scopes[-1] == "one_to_one"
+
+
+def test_losses_are_all_eight_subsets_and_nothing_of_our_own():
+    grid = GRIDS["losses"]
+    losses = [changed(demo(), each, 0, None).keyframes_loss for each in grid.variants]
+    assert len({tuple(loss.looks) for loss in losses}) == 8 and losses[0].looks == {}
+    assert [len(loss.looks) for loss in losses] == [0, 1, 1, 1, 2, 2, 2, 3]
+    assert all(loss.points == loss.pixels == 0 for loss in losses)
+    assert losses[-1].looks == {"lpips": 0.5, "identity": 0.1, "facial": 0.1}
+    assert not losses[0].decodes
+
+
+def test_a_preset_that_has_weights_keeps_them():
+    loss = replace(paper().keyframes_loss, identity=0.25)
+    full = GRIDS["losses"].variants[-1]
+    assert changed(replace(paper(), keyframes_loss=loss), full, 0, None).keyframes_loss.identity == 0.25
+
+
+def test_a_variant_changes_nothing_else():
+    for grid in GRIDS.values():
+        for variant in grid.variants:
+            made = changed(PRESET, variant, 2, 7)
+            assert (made.keyframes_train.seed, made.keyframes_train.steps) == (2, 7)
+            same = replace(
+                made,
+                keyframes=replace(made.keyframes, phoneme_scope=PRESET.keyframes.phoneme_scope),
+                keyframes_loss=PRESET.keyframes_loss,
+                keyframes_train=PRESET.keyframes_train,
+            )
+            assert same == PRESET
+
+
+def test_every_grid_has_one_row_of_ours_and_seeds_only_where_they_tell():
+    for grid in GRIDS.values():
+        assert sum(each.is_ours for each in grid.variants) == 1
+        assert len({each.name for each in grid.variants}) == len(grid.variants)
+    assert len(list(planned(GRIDS["masks"], 3))) == 12 and len(list(planned(GRIDS["losses"], 3))) == 24
+    drawn = [(variant.name, seed) for variant, seed in planned(GRIDS["allocation"], 3)]
+    assert drawn == [("random", 0), ("fixed", 0), ("dynamic", 0), ("random", 1), ("random", 2)]
+
+
+def test_a_run_that_names_no_preset_is_refused(run, tmp_path):
+    assert preset_of(run) == PRESET
+    with pytest.raises(Rejected, match="no trained keyframes"):
+        preset_of(tmp_path)
+    (tmp_path / "keyframes").mkdir()
+    (tmp_path / "keyframes/config.json").write_text("{}")
+    with pytest.raises(Rejected, match="does not name its preset"):
+        preset_of(tmp_path)
+
+
+# --- making ---------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def quick(monkeypatch, run, tmp_path):
+    """A grid whose videos are empty files and whose scores are not taken; counts what is made."""
+    made: list[str] = []
+
+    def make(system, places, keyframes=False):
+        made.append(f"{places.out.parent.name} {places.config.allocation} {keyframes}")
+        places.out.mkdir(parents=True, exist_ok=True)
+        return 0
+
+    def never(command, **options):
+        assert command[3:5] == ["bench", "run"]
+        made.append(" ".join(command[command.index("--system") + 1 : command.index("--metrics")]))
+        return subprocess.CompletedProcess(command, 0)
+
+    monkeypatch.setattr(ablate_module, "make_cases", make)
+    monkeypatch.setattr(ablate_module.subprocess, "run", never)
+    cases = tmp_path / "cases"
+    cases.mkdir()
+    (cases / "a.json").write_text("{}")
+    config = AblateConfig(
+        run=run, data=(), cases=cases, out=tmp_path / "out", grid="allocation", seeds=2, steps=None
+    )
+    return config, made
+
+
+def test_a_finished_grid_is_reused_and_a_changed_case_is_not(quick):
+    config, made = quick
+    assert ablate(config) == 0
+    assert made[:4] == [
+        "random random False",
+        "fixed fixed False",
+        "dynamic dynamic False",
+        "random random False",
+    ]
+    assert "dynamic-s0=" in made[4] and "random-s1=" in made[4] and "dynamic-s1=" not in made[4]
+    record = Record(**json.loads((config.out / "allocation/fixed/seed0" / RECORD).read_text()))
+    assert (record.variant, record.seed, record.place, record.is_ours) == ("fixed", 0, 1, False)
+    assert record.settings["generate"]["allocation"] == "fixed" and len(record.run) == 12
+    made.clear()
+    assert ablate(config) == 0 and len(made) == 1  # scored again, made not
+    (config.cases / "a.json").write_text('{"other": 1}')
+    made.clear()
+    assert ablate(config) == 0 and len(made) == 5
+
+
+@pytest.mark.parametrize(("allocation", "differ"), [("random", True), ("fixed", False), ("dynamic", False)])
+def test_another_seed_allots_frames_anew_only_where_they_are_drawn(run, monkeypatch, allocation, differ):
+    drawn = []
+
+    def watched(model, left, right, t):
+        drawn[-1].append(tuple(t))
+        return iter([np.zeros((len(t), 64, 64, 3), np.uint8)])
+
+    monkeypatch.setattr(intervals, "render_interval", watched)
+    avatar = load_avatar(run)
+    said = tuple(
+        Phoneme(symbol=s, start=k / 5, end=k / 5 + 0.2) for k, s in enumerate(("SIL", "AA", "M", "S"))
+    )
+    for seed in (0, 1):
+        drawn.append([])
+        how = GenerateConfig(allocation=allocation, decode=DecodeConfig(seed=seed))
+        reference = bind(avatar, draw_face(0, 0, 1, 64))
+        assert sum(map(len, generate(avatar, reference, said, 0.8, how))) == 20
+    assert (drawn[0] != drawn[1]) == differ
+
+
+def test_an_interrupted_grid_goes_on_where_it_was(quick, monkeypatch):
+    config, made = quick
+    whole = ablate_module.make_cases
+
+    def stops(system, places, keyframes=False):
+        if places.config.allocation == "dynamic":
+            raise KeyboardInterrupt
+        return whole(system, places, keyframes)
+
+    monkeypatch.setattr(ablate_module, "make_cases", stops)
+    with pytest.raises(KeyboardInterrupt):
+        ablate(config)
+    assert len(made) == 2 and not (config.out / "allocation/dynamic/seed0" / RECORD).exists()
+    monkeypatch.setattr(ablate_module, "make_cases", whole)
+    assert ablate(config) == 0
+    assert [each.split()[0] for each in made[2:4]] == ["dynamic", "random"]
+
+
+def test_cases_without_a_video_end_with_the_code_for_rejects(quick, monkeypatch):
+    monkeypatch.setattr(ablate_module, "make_cases", lambda *given, **options: 1)
+    assert ablate(quick[0]) == 3
+
+
+def test_scores_that_cannot_be_taken_are_one_sentence(quick, monkeypatch):
+    monkeypatch.setattr(
+        ablate_module.subprocess, "run", lambda command, **options: subprocess.CompletedProcess(command, 1)
+    )
+    with pytest.raises(Rejected, match="not scored"):
+        ablate(quick[0])
+
+
+# --- the table ------------------------------------------------------------------------------------------
+
+CLIPS = tuple(f"clip{k}" for k in range(8))
+INFO = MetricInfo(
+    name="video/psnr", title="PSNR", unit="dB", direction="higher", target=None, about="", protocol={},
+    protocol_hash="0",
+)  # fmt: skip
+FID = replace(INFO, name="video/fid", title="FID", direction="lower")
+
+
+def scored(values, replicates, clips=CLIPS):
+    per_clip = dict(zip(clips, map(float, values), strict=True))
+    psnr = Score(
+        metric=INFO.name, value=float(np.mean(values)), num_ok=len(clips), num_total=len(CLIPS), failures={},
+        per_clip=per_clip,
+    )  # fmt: skip
+    fid = Score(
+        metric=FID.name, value=float(np.mean(replicates)), num_ok=8, num_total=8, failures={}, per_clip={},
+        replicates=tuple(map(float, replicates)),
+    )  # fmt: skip
+    return psnr, fid
+
+
+def made(variant, seed, place, is_ours=False):
+    return Made(
+        grid="masks", title="Table 3: x", variant=variant, label=variant.upper(), place=place,
+        is_ours=is_ours, seed=seed, system=f"{variant}-s{seed}", run="r", seconds=1.5,
+    )  # fmt: skip
+
+
+def run_of(systems):
+    rows = tuple(SystemRun(name=n, scores=s, videos={}, notes={}) for n, s in systems.items())
+    return Run(
+        created="2025", reference=dict.fromkeys(CLIPS, "0"), metrics=(FID, INFO), systems=rows,
+        differences=(), weights={}, environment={}, seconds={},
+    )  # fmt: skip
+
+
+@pytest.fixture
+def toy_run():
+    """Clips differ much, `worse` is one dB below ours in all of them, seeds differ by 0.2 dB."""
+    rng = np.random.default_rng(0)
+    clips, draws = 25 + 5 * rng.standard_normal(8), 30 + 3 * rng.standard_normal(200)
+    systems = {
+        f"{name}-s{seed}": scored(clips - loss + 0.2 * seed, draws + 2 * loss + 0.1 * seed)
+        for name, loss in (("worse", 1.0), ("ours", 0.0))
+        for seed in (0, 1)
+    }
+    records = [made("worse", s, 0) for s in (0, 1)] + [made("ours", s, 1, True) for s in (0, 1)]
+    return run_of(systems), records, clips, draws
+
+
+def test_a_cell_is_the_mean_over_clips_of_the_mean_over_seeds(toy_run):
+    run, records, clips, draws = toy_run
+    table = ablation(run, records)
+    assert [row.variant for row in table.rows] == ["worse", "ours"]
+    assert [info.name for info in table.columns] == ["video/fid", "video/psnr"]
+    cell = table.rows[1].cells["video/psnr"]
+    assert cell.value == pytest.approx(clips.mean() + 0.1) and cell.num_clips == 8
+    assert cell.by_seed == pytest.approx((clips.mean(), clips.mean() + 0.2))
+    assert cell.low < cell.value < cell.high and cell.difference is None
+    fid = table.rows[1].cells["video/fid"]
+    assert fid.value == pytest.approx(draws.mean() + 0.05)
+    assert (fid.low, fid.high) == pytest.approx(tuple(np.percentile(draws + 0.05, [2.5, 97.5])))
+
+
+def test_a_paired_interval_sees_what_overlapping_ones_hide(toy_run):
+    run, records, *_ = toy_run
+    worse, ours = ablation(run, records).rows
+    mine, theirs = worse.cells["video/psnr"], ours.cells["video/psnr"]
+    assert mine.high > theirs.low  # clip differences drown it
+    assert mine.differs and mine.difference == pytest.approx(-1.0)
+    assert (mine.difference_low, mine.difference_high) == pytest.approx((-1.0, -1.0))
+    assert worse.cells["video/fid"].difference_low == pytest.approx(2.0)
+
+
+def test_equal_variants_do_not_differ(toy_run):
+    _, records, clips, draws = toy_run
+    noise = np.tile([0.3, -0.3], 4)
+    twin = {"worse-s0": scored(clips + noise, draws), "worse-s1": scored(clips - noise, draws)}
+    ours = {f"ours-s{s}": scored(clips, draws) for s in (0, 1)}
+    row = ablation(run_of(twin | ours), records).rows[0]
+    assert not row.cells["video/psnr"].differs and not row.cells["video/fid"].differs
+
+
+def test_clips_that_one_variant_lacks_count_for_none(toy_run):
+    run, records, clips, draws = toy_run
+    systems = {each.name: each.scores for each in run.systems}
+    systems["worse-s1"] = scored(clips[:5], draws, CLIPS[:5])
+    table = ablation(run_of(systems), records)
+    assert all(row.cells["video/psnr"].num_clips == 5 for row in table.rows)
+    assert table.rows[1].cells["video/psnr"].value == pytest.approx(clips[:5].mean() + 0.1)
+
+
+def test_what_a_seed_lacks_is_not_measured(toy_run):
+    run, records, *_ = toy_run
+    systems = {each.name: each.scores for each in run.systems}
+    systems["worse-s1"] = systems["worse-s1"][:1]
+    worse, ours = ablation(run_of(systems), records).rows
+    assert worse.cells["video/fid"].value is None and ours.cells["video/fid"].value is not None
+    assert "not measured" in markdown(ablation(run_of(systems), records))
+
+
+def test_the_tables_of_a_folder_are_shown_in_the_papers_order(toy_run, tmp_path):
+    run, records, *_ = toy_run
+    for name, title in (("masks", "Table 3: x"), ("losses", "Table 6: y <b>")):
+        write_run(tmp_path / f"{name}.run.json", run)
+        for each in records:
+            folder = tmp_path / name / each.variant / f"seed{each.seed}"
+            folder.mkdir(parents=True)
+            record = {**to_dict(each), "grid": name, "title": title, "identity": "more than is needed"}
+            (folder / RECORD).write_text(json.dumps(record))
+    tables = read_ablations(tmp_path)
+    assert [table.grid for table in tables] == ["masks", "losses"] and tables[0].rows[0].seconds == 3.0
+    text = markdown(tables[0])
+    assert "| OURS (ours) | 2 |" in text and "PSNR ↑" in text and " ≠ [" in text and "**" in text
+    assert [table.grid for table in read_ablations(tmp_path, ("losses",))] == ["losses"]
+    page = ablations(tmp_path)
+    assert "Table 3: x, ours" in page and "&lt;b&gt;" in page and "<b>" not in page and "**" not in page
+    assert len([line for line in ablation_lines(tmp_path) if "configuration" in line]) == 2
+    assert ablations(None) == "" and list(ablation_lines(None)) == []
+
+
+def test_a_folder_without_scores_is_refused(tmp_path: Path):
+    with pytest.raises(Rejected, match="no scored grid"):
+        read_ablations(tmp_path)
+    with pytest.raises(Rejected, match="no scored grid masks"):
+        read_ablations(tmp_path, ("masks",))
