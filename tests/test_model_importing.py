@@ -3,22 +3,26 @@
 import json
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
 from test_published_networks import SMALL, in_their_names, seeded
 from toy import SYMBOLS, make_clips
+from toy_run import spoken
 
-from datapipe.records import Rejected
+from datapipe.records import Rejected, to_dict
 from model.__main__ import main
+from model.avatar import bind, load_avatar
 from model.avatarsync.render import decode_pictures
 from model.checkpoint import save_weights
+from model.generate import generate
 from model.importing import import_tokenizer
 from model.layers import to_signed
 from model.presets import tiny
 from model.published.families import VARIANTS
 from model.train import fit
-from model.training import check_tokenizer, load_tokenizer, make_keyframes, train_part
+from model.training import check_tokenizer, load_tokenizer, make_interpolator, make_keyframes, train_part
 
 PRESET = tiny()
 
@@ -63,6 +67,21 @@ def test_keyframes_learn_on_an_imported_tokenizer(published, tmp_path):
     frame = to_signed(torch.from_numpy(clips[0].frames_THW3[:1]))
     shown = decode_pictures(tokenizer, tokenizer.encode(frame), frame)
     assert shown.shape == (1, 3, 64, 64)
+
+
+def test_a_run_around_an_imported_tokenizer_makes_videos(published, tmp_path):
+    run, size = tmp_path / "run", PRESET.tokenizer.size
+    import_tokenizer("small", tmp_path / "theirs.safetensors", run, size=size)
+    clips = make_clips(1, size)
+    keyframes = make_keyframes(clips, PRESET, load_tokenizer(run), SYMBOLS).network
+    facts = {"network": to_dict(keyframes.config), "vocabulary": to_dict(keyframes.vocabulary)}
+    save_weights(run / "keyframes", keyframes, facts)
+    network = make_interpolator(clips, PRESET).network
+    save_weights(run / "interpolator", network, {"network": to_dict(PRESET.interpolator)})
+    avatar = load_avatar(run)
+    reference = bind(avatar, clips[0].frames_THW3[0])
+    frames = np.concatenate(list(generate(avatar, reference, spoken(0.2, ("SIL", "AA")))))
+    assert frames.shape == (5, size, size, 3) and frames.std() > 1
 
 
 def test_a_run_keeps_the_tokenizer_it_has(published, tmp_path):

@@ -46,7 +46,7 @@ def load_published(path: Path, config: PublishedConfig, ema: bool = True) -> Pub
         raise Rejected("missing_weight", f"there is no checkpoint {path}; download it, then name it here")
     network = PublishedTokenizer(config)
     names = published_names(config, network.state_dict())
-    stored = load_tensors(path) if path.suffix == ".safetensors" else _read_pickled(path, ema)
+    stored = _read_safetensors(path) if path.suffix == ".safetensors" else _read_pickled(path, ema)
     check_and_load(network, _wanted(stored, set(names.values()), config, ema), path, names)
     network.eval().requires_grad_(False)
     return network
@@ -86,6 +86,13 @@ def _wanted(
         kept = {name: value for name, value in kept.items() if name not in names}
         return {averaged.get(name, name): value for name, value in kept.items()}
     return {name: value for name, value in kept.items() if name not in averaged}
+
+
+def _read_safetensors(path: Path) -> dict[str, Tensor]:
+    try:
+        return load_tensors(path)
+    except Rejected as error:
+        raise Rejected("bad_weight", f"{path} is no whole safetensors file; download it once more") from error
 
 
 def _read_pickled(path: Path, ema: bool) -> dict[str, Tensor]:
