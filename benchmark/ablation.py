@@ -23,6 +23,7 @@ from .intervals import MIN_CLIPS, bounded, mean_estimate
 from .leaderboard import ARROWS, NOT_MEASURED, escaped, number
 from .records import MetricInfo, Run, Score
 from .runs import read_run
+from .stats import MIN_TEST_CLIPS
 
 RECORD = "ablation.json"
 COLUMNS = (
@@ -33,7 +34,7 @@ COLUMNS = (
 """Starts of the metrics' names: the columns of the paper's tables, then the mouth's."""
 HOW = (
     "Mean over clips of the mean over seeds, [95 % interval over clips] by a bootstrap whose draws all rows "
-    "share. ≠: the paired interval of the difference to ours leaves out 0."
+    "share. ≠: the paired interval of the difference to ours leaves out 0 (not said below five clips)."
 )
 
 
@@ -71,8 +72,8 @@ class Cell:
 
     @property
     def differs(self) -> bool:
-        """Whether the paired interval leaves out 0."""
-        if self.difference_low is None or self.difference_high is None:
+        """Whether the paired interval leaves out 0; of few clips nothing is said."""
+        if self.difference_low is None or self.difference_high is None or self.num_clips < MIN_TEST_CLIPS:
             return False
         return self.difference_low > 0 or self.difference_high < 0
 

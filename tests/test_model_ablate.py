@@ -10,6 +10,7 @@ import pytest
 import torch
 from toy import draw_face, make_clips
 
+from avatarsync import main
 from benchmark.ablation import Made, ablation, markdown, read_ablations
 from benchmark.records import MetricInfo, Run, Score, SystemRun
 from benchmark.report.ablations import ablation_lines, ablations
@@ -280,6 +281,17 @@ def test_a_paired_interval_sees_what_overlapping_ones_hide(toy_run):
     assert worse.cells["video/fid"].difference_low == pytest.approx(2.0)
 
 
+def test_of_few_clips_no_difference_is_claimed(toy_run):
+    _, records, clips, draws = toy_run
+    few = {
+        f"{name}-s{seed}": scored(clips[:4] - loss, draws + loss, CLIPS[:4])
+        for name, loss in (("worse", 1.0), ("ours", 0.0))
+        for seed in (0, 1)
+    }
+    cell = ablation(run_of(few), records).rows[0].cells["video/psnr"]
+    assert cell.difference_high < 0 and not cell.differs
+
+
 def test_equal_variants_do_not_differ(toy_run):
     _, records, clips, draws = toy_run
     noise = np.tile([0.3, -0.3], 4)
@@ -325,6 +337,36 @@ def test_the_tables_of_a_folder_are_shown_in_the_papers_order(toy_run, tmp_path)
     assert "Table 3: x, ours" in page and "&lt;b&gt;" in page and "<b>" not in page and "**" not in page
     assert len([line for line in ablation_lines(tmp_path) if "configuration" in line]) == 2
     assert ablations(None) == "" and list(ablation_lines(None)) == []
+
+
+@pytest.mark.slow
+@pytest.mark.assets
+def test_a_grid_from_shards_to_its_table(tmp_path, capfd):
+    """In small, by the commands a user types: corpus, run, then masks and allocation with scores."""
+    few = ["--num-cmlr-speakers", "2", "--clips-per-speaker", "3", "--num-hdtf-videos", "0"]
+    places = ["--source", "cmlr", "--root", f"{tmp_path}/raw/cmlr", "--out", f"{tmp_path}/shards"]
+    train = ["--data", f"{tmp_path}/shards", "--out", f"{tmp_path}/run", "--preset", "tiny", "--threads", "1"]
+    study = ["--run", f"{tmp_path}/run", "--data", f"{tmp_path}/shards", "--cases", f"{tmp_path}/cases"]
+    study += ["--out", f"{tmp_path}/out", "--steps", "3", "--threads", "1", "--json"]
+    for command in (
+        ["data", "sample", f"{tmp_path}/raw", *few],
+        ["data", "build", *places, "--size", "64"],
+        ["data", "export", "--shards", f"{tmp_path}/shards", "--out", f"{tmp_path}/cases", "--split", "test"],
+        *(["model", "train", part, *train] for part in ("tokenizer", "interpolator", "keyframes")),
+    ):
+        assert main(command) == 0, command
+    for grid, seeds in (("allocation", 2), ("losses", 1)):
+        capfd.readouterr()
+        assert main(["model", "ablate", *study, "--grid", grid, "--seeds", str(seeds)]) == 0
+        (table,) = json.loads(capfd.readouterr().out)
+        assert [row["variant"] for row in table["rows"]] == [each.name for each in GRIDS[grid].variants]
+        cells = [row["cells"]["video/mouth_psnr"] for row in table["rows"]]
+        assert all(cell["value"] > 5 and cell["num_clips"] == table["num_clips"] for cell in cells)
+    assert all("keyframe/lpips_alex" in row["cells"] for row in table["rows"])
+    dynamic = tmp_path / "out/allocation/dynamic/seed0"
+    made = {path.name: path.stat().st_mtime_ns for path in dynamic.glob("*.mp4")}
+    assert made and main(["model", "ablate", *study, "--grid", "allocation", "--seeds", "2"]) == 0
+    assert {path.name: path.stat().st_mtime_ns for path in dynamic.glob("*.mp4")} == made
 
 
 def test_a_folder_without_scores_is_refused(tmp_path: Path):
