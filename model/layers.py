@@ -89,23 +89,31 @@ def bend(points_BL2: Tensor, reference_BL2: Tensor, side: int) -> Tensor:
     At every place the displacements of near points are averaged under a Gaussian; far from all of them the
     picture stays.
     """
-    at = (torch.arange(side) + 0.5) * (2.0 / side) - 1.0
-    grid_S2 = torch.stack(torch.meshgrid(at, at, indexing="xy"), dim=-1).view(-1, 2)
-    distance_BSL = torch.cdist(grid_S2.expand(len(points_BL2), -1, -1), points_BL2)
-    near_BSL = torch.exp(-distance_BSL.square() / (2 * REACH**2))
-    moved_BS2 = near_BSL @ (reference_BL2 - points_BL2) / (near_BSL.sum(-1, keepdim=True) + STILLNESS)
-    return torch.unflatten(moved_BS2.transpose(1, 2), 2, (side, side))
+    return carry(points_BL2, reference_BL2 - points_BL2, side)
+
+
+def carry(points_BL2: Tensor, moves_BLC: Tensor, side: int) -> Tensor:
+    """Spread what points (x, y) hold over their surroundings, as `bend` says; (B, C, side, side).
+
+    The Gaussian of a distance is the product of those along x and y, so a row times a column gives a place.
+    """
+    at_S = (torch.arange(side, device=points_BL2.device) + 0.5) * (2.0 / side) - 1.0
+    near_BS2L = torch.exp((at_S[:, None, None] - points_BL2.mT[:, None]).square() / (-2 * REACH**2))
+    columns_BSL, rows_BSL = near_BS2L.unbind(2)
+    held_BCL = functional.pad(moves_BLC, (0, 1), value=1.0).mT
+    summed_BCSS = (held_BCL[:, :, None] * rows_BSL[:, None]) @ columns_BSL.mT[:, None]
+    return summed_BCSS[:, :-1] / (summed_BCSS[:, -1:] + STILLNESS)
 
 
 def warp(image_BCHW: Tensor, flow_B2HW: Tensor) -> Tensor:
     """Sample the image at every pixel plus its flow (x, y) in pixels; borders repeat."""
-    batch, _, height, width = image_BCHW.shape
-    ys = torch.arange(height, dtype=flow_B2HW.dtype, device=flow_B2HW.device)[:, None]
-    xs = torch.arange(width, dtype=flow_B2HW.dtype, device=flow_B2HW.device)[None]
-    grid_x = (xs + flow_B2HW[:, 0]) * (2.0 / (width - 1)) - 1.0
-    grid_y = (ys + flow_B2HW[:, 1]) * (2.0 / (height - 1)) - 1.0
-    grid = torch.stack((grid_x, grid_y), dim=-1).view(batch, height, width, 2)
-    return functional.grid_sample(image_BCHW, grid, padding_mode="border", align_corners=True)
+    height, width = image_BCHW.shape[2:]
+    kind, place = flow_B2HW.dtype, flow_B2HW.device
+    xs, ys = (torch.linspace(-1, 1, count, dtype=kind, device=place) for count in (width, height))
+    still_HW2 = torch.stack(torch.meshgrid(xs, ys, indexing="xy"), dim=-1)
+    step_2 = torch.linspace(2.0 / (width - 1), 2.0 / (height - 1), 2, dtype=kind, device=place)
+    grid_BHW2 = torch.addcmul(still_HW2, flow_B2HW.movedim(1, -1), step_2)
+    return functional.grid_sample(image_BCHW, grid_BHW2, padding_mode="border", align_corners=True)
 
 
 def to_signed(frames_THW3: Tensor) -> Tensor:

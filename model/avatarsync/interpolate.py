@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ..layers import Down, ResBlock, Stem, Up, bend, silent, warp
+from ..layers import Down, ResBlock, Stem, Up, carry, silent, warp
 from .state_space import MixBlock, ScanForm, each_frame
 
 STEM_STRIDE = 4
@@ -84,8 +84,8 @@ class PairEncoder(nn.Module):
         self.blocks = nn.ModuleList(
             MixBlock(coarse, config.scan, each, config.official_order) for each in readouts
         )
-        self.up = Up(2 * coarse, head)
-        self.merge = nn.Conv2d(2 * fine, head, 1)
+        self.up = Up(coarse, 2 * head)
+        self.merge = nn.Conv2d(fine, 2 * head, 1)
         self.up_time = Up(coarse, head)
         side = config.size // (2 * STEM_STRIDE)
         self.points = nn.Sequential(
@@ -107,13 +107,13 @@ class PairEncoder(nn.Module):
         coarse, timed = _sides(down), down.new_empty(0)
         for block in self.blocks:
             coarse, timed = block(coarse, seconds_P)
-        always = each_frame(self.up, _own_and_other(coarse)) + each_frame(
-            self.merge, _own_and_other(_sides(fine))
-        )
+        always = _own_and_other(each_frame(self.up, coarse) + each_frame(self.merge, _sides(fine)))
         weighed = torch.unflatten(each_frame(self.up_time, timed.flatten(0, 1)), 0, timed.shape[:2])
         maps_PKCGG2 = torch.cat((always[:, None], weighed), dim=1)
         return PairFeatures(
-            maps_PKCGG2.movedim(-1, 1), torch.unflatten(points, 0, (2, -1)).transpose(0, 1), seconds_P
+            maps_PKCGG2.movedim(-1, 1).contiguous(),
+            torch.unflatten(points, 0, (2, -1)).transpose(0, 1),
+            seconds_P,
         )
 
 
@@ -156,8 +156,9 @@ class Interpolator(nn.Module):
         basis_R24 = torch.stack((away_R2, torch.sin(turn), torch.cos(turn), gap_R2), dim=-1)
         width = self.config.head_width
         scale, shift, weights = torch.split(self.instant(basis_R24), [width, width, TIME_READOUTS], dim=-1)
-        always, timed = pairs.maps_P2KCGG[:, :, 0], pairs.maps_P2KCGG[:, :, 1:]
-        seen = always + (weights[..., None, None, None] * timed).sum(2)
+        seen, *timed = pairs.maps_P2KCGG.unbind(2)
+        for share, each in zip(weights.unbind(-1), timed, strict=True):
+            seen = torch.addcmul(seen, share[..., None, None, None], each)
         told = seen * (1 + scale[..., None, None]) + shift[..., None, None]
         return torch.unflatten(functional.silu(self.block(told.flatten(0, 1))), 0, (-1, 2))
 
@@ -166,9 +167,10 @@ class Interpolator(nn.Module):
         side = hidden_R2CGG.shape[-1]
         left_RL2, right_RL2 = pairs.points_P2L2.unbind(1)
         wanted = left_RL2 + away_R2[:, :1, None] * (right_RL2 - left_RL2)
-        bent = bend(wanted.repeat_interleave(2, dim=0), pairs.points_P2L2.flatten(0, 1), side)
+        bent = carry(wanted, torch.cat((left_RL2 - wanted, right_RL2 - wanted), dim=-1), side)
         learned = MAX_FLOW * torch.tanh(self.flow(hidden_R2CGG.flatten(0, 1)) / MAX_FLOW)
-        both = self.config.size / 2 * bent + away_R2.flatten()[:, None, None, None] * learned
+        share = away_R2.flatten()[:, None, None, None]
+        both = self.config.size / 2 * torch.unflatten(bent, 1, (2, 2)).flatten(0, 1) + share * learned
         wide = functional.interpolate(both, scale_factor=float(STEM_STRIDE), mode="bilinear")
         return torch.unflatten(wide, 0, (-1, 2))
 
@@ -179,5 +181,6 @@ def _sides(x_2PCHW: Tensor) -> Tensor:
 
 
 def _own_and_other(x_PCHW2: Tensor) -> Tensor:
-    """Give each keyframe the other's features behind its own; (P, 2C, H, W, 2)."""
-    return torch.cat((x_PCHW2, x_PCHW2.flip(-1)), dim=1)
+    """Add one half of each keyframe's channels to the other half of the other's; (P, C / 2, H, W, 2)."""
+    own, other = x_PCHW2.chunk(2, dim=1)
+    return own + other.flip(-1)
