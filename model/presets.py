@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from datapipe.records import Rejected
 
@@ -68,11 +69,25 @@ def demo() -> Preset:
 
 def paper() -> Preset:
     """512 px, 1024 tokens of 18 bits, 24 layers of 1024: the paper's scale, for GPUs."""
+    # the paper's for the keyframes: Adam, 2e-4, cosine, 2 % of 10k steps to warm up; its batch is not stated
+    training = TrainConfig(
+        steps=10_000,
+        learning_rate=2e-4,
+        warmup=0.02,
+        optimizer="adam",
+        betas=(0.9, 0.999),
+        weight_decay=0.0,
+        precision="bf16",
+        accumulate=4,
+        checkpoint_every=1000,
+        in_memory_gb=64.0,
+        events=True,
+    )
     tokenizer = TokenizerConfig(size=512, widths=(128, 256, 512), groups=(6, 12))
     return Preset(
         name="paper",
         tokenizer=tokenizer,
-        tokenizer_train=TrainConfig(steps=100_000, learning_rate=1e-4),
+        tokenizer_train=replace(training, steps=100_000, learning_rate=1e-4, betas=(0.5, 0.9), ema=0.999),
         # Open-MAGVIT2's weights and temperature; its entropies are not divided by the 18 bits
         tokenizer_loss=TokenizerLoss(
             lpips=1.0, adversary=0.1, lecam=0.05, entropy=0.1 * 18, temperature=0.01, commit=0.25
@@ -80,13 +95,34 @@ def paper() -> Preset:
         keyframes=KeyframeConfig(
             width=1024, depth=24, heads=16, kv_heads=4, num_tokens=tokenizer.num_tokens, groups=(6, 12)
         ),
-        keyframes_train=TrainConfig(steps=10_000, learning_rate=1e-4, warmup=0.02),
+        keyframes_train=training,
         keyframes_loss=KeyframeLoss(
-            pixels_from=0.6, lpips=0.5, identity=0.1, facial=0.1, points=0.0, pixels=0.0
+            clips=1, pixels_from=0.6, lpips=0.5, identity=0.1, facial=0.1, points=0.0, pixels=0.0
         ),
         interpolator=InterpolatorConfig(size=512, fine_width=64, coarse_width=192, depth=4),
-        interpolator_train=TrainConfig(steps=50_000, learning_rate=2e-4),
+        interpolator_train=replace(training, steps=50_000, ema=0.999),
     )
+
+
+BATCHES = {"tokenizer": "batch", "keyframes": "clips", "interpolator": "batch"}
+"""What each part's loss calls the size of its batch."""
+
+
+def adjusted(preset: Preset, part: str, training: dict[str, Any], batch: int | None = None) -> Preset:
+    """Change fields of one part's training, and the size of its batch.
+
+    Raises `Rejected("bad_input")` for what is not above zero.
+    """
+    counts = {name: training.get(name) for name in ("steps", "accumulate")} | {"batch": batch}
+    for name, value in counts.items():
+        if value is not None and value < 1:
+            raise Rejected("bad_input", f"--{name} is {value}; give 1 or more")
+    if not 0.0 <= training.get("ema", 0.0) < 1.0:
+        raise Rejected("bad_input", f"--ema is {training['ema']}; give a decay from 0 (off) to below 1")
+    changes = {f"{part}_train": replace(getattr(preset, f"{part}_train"), **training)}
+    if batch is not None:
+        changes[f"{part}_loss"] = replace(getattr(preset, f"{part}_loss"), **{BATCHES[part]: batch})
+    return replace(preset, **changes)
 
 
 PRESETS: dict[str, Callable[[], Preset]] = {"tiny": tiny, "demo": demo, "paper": paper}
