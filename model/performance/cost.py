@@ -28,7 +28,7 @@ METHOD = (
     "different and written together, one reference per clip. Element-wise work, norms, warps and the "
     "state-space scan's recurrence are not counted. Weights are read once per call, and once per step of "
     "decoding; cache is what attention reads of keys and values, each once per step and the reference's "
-    "shared by all keyframes. tiny and demo in float32, paper in bfloat16."
+    "shared by all keyframes. All in float32, but the transformer of paper in bfloat16."
 )
 
 

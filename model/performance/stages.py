@@ -26,7 +26,8 @@ NUM_FRAMES = 98
 RATES = {"mandarin": 5.1, "english": 10.0}
 """Keyframes, which are phonemes, per second of speech."""
 DTYPES = {"tiny": torch.float32, "demo": torch.float32, "paper": torch.bfloat16}
-"""Of weights and activations: as a preset runs where it is meant to run."""
+"""Of the keyframe transformer where a preset is meant to run; the pictures' networks stay in float32, whose
+flows need its digits."""
 Stage = tuple[nn.Module, Any, float]
 
 
@@ -84,7 +85,7 @@ def stages(preset: str, language: str) -> dict[str, Stage]:
     """Modules, inputs, and calls per output frame, on the default device (which should be meta)."""
     avatar, count = avatar_in(preset), num_keyframes(language)
     size, tokens = avatar.size, avatar.keyframes.config.num_tokens
-    picture = torch.zeros(1, 3, size, size, dtype=DTYPES[preset])
+    picture = torch.zeros(1, 3, size, size)
     ids = torch.zeros(tokens, dtype=torch.long)
     with torch.no_grad():
         prefix = read_prefix(avatar.keyframes, ids)
@@ -106,10 +107,9 @@ def stages(preset: str, language: str) -> dict[str, Stage]:
 
 
 def avatar_in(preset: str) -> Avatar:
-    """Make a preset's networks in the numbers that it runs in."""
+    """Make a preset's networks, the transformer in the numbers that it runs in."""
     avatar = seeded_avatar(preset_named(preset))
-    for network in (avatar.tokenizer, avatar.keyframes, avatar.interpolator):
-        network.to(DTYPES[preset])
+    avatar.keyframes.to(DTYPES[preset])
     return avatar
 
 
