@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from benchmark.cases import find_cases
+from benchmark.speed.cost import cost_of
 from datapipe.media import read_frames
 from datapipe.performance.figures import read_performance
 from datapipe.performance.processes import on_one_core
@@ -19,8 +20,8 @@ from datapipe.performance.render import render
 from datapipe.records import Phoneme
 from model.avatar import load_avatar
 from model.avatarsync import write
-from model.avatarsync.decode import one_by_one
-from model.performance import decoding, film, growth
+from model.avatarsync.decode import DecodeConfig, one_by_one
+from model.performance import accelerator, cost, decoding, film, growth, stages
 from model.performance.__main__ import SUITE
 from model.performance.clocks import STAGES, clocked
 from model.performance.seeded import seeded_avatar, write_run
@@ -68,10 +69,10 @@ def test_a_clocked_generator_makes_the_same_and_is_free_again(avatar) -> None:
     bound = avatar.set_reference(growth.random_picture(64), crop=False)
     free = np.concatenate(list(bound.say(spoken(4), np.zeros(6400, np.float32)).frames()))
     names = set(vars(avatar.tokenizer)), set(vars(avatar.interpolator)), write.generate_tokens
-    with clocked(avatar) as stages:
+    with clocked(avatar) as spent:
         timed = np.concatenate(list(bound.say(spoken(4), np.zeros(6400, np.float32)).frames()))
     assert np.array_equal(free, timed)
-    assert [name for name in STAGES if stages[name] == 0] == ["speech", "picture", "reference"]
+    assert [name for name in STAGES if spent[name] == 0] == ["speech", "picture", "reference"]
     assert (set(vars(avatar.tokenizer)), set(vars(avatar.interpolator)), write.generate_tokens) == names
 
 
@@ -96,6 +97,52 @@ def test_a_process_is_held_to_one_core() -> None:
     with on_one_core():
         assert len(os.sched_getaffinity(0)) == 1
     assert os.sched_getaffinity(0) == before
+
+
+@pytest.mark.parametrize("language", ["mandarin", "english"])
+def test_what_a_preset_costs_is_what_its_sizes_say(language: str) -> None:
+    counted = cost_of(f"model.performance.stages:tiny_{language}")
+    gmac = {each.name: each.gmac_per_call for each in counted.stages}
+    config, count = preset_named("tiny").keyframes, stages.num_keyframes(language)
+    width, half = config.width, config.num_tokens // 2
+    hidden = -(-8 * width // 96) * 32
+    layer = width * (2 * width + 2 * width * config.kv_heads // config.heads + 3 * hidden)
+    attended = 2 * width * (count + 1 + config.num_tokens + half)
+    heads = width * sum(2**bits for bits in config.groups)
+    assert gmac["keyframes"] == pytest.approx(count * (config.depth * (layer + attended) + heads) / 1e9)
+    assert set(gmac) == set(cost.STAGES) and all(value > 0 for value in gmac.values())
+
+
+def test_the_cache_is_counted_by_hand() -> None:
+    config = replace(preset_named("tiny").keyframes, depth=1, num_tokens=4, heads=4, kv_heads=2, width=8)
+    # 4 steps; each reads the rows of 3 phonemes, [B] and 4 reference tokens, and per keyframe 1, 2, 3, 4 rows
+    # of its own; a row is a key and a value of 2 heads of 2 numbers of 4 bytes
+    assert cost.cache_bytes(config, 3, 4) == (4 * 8 + 3 * (1 + 2 + 3 + 4)) * 2 * 2 * 2 * 4
+
+
+def test_the_quick_trial_counts_and_quotes(tmp_path: Path) -> None:
+    measured = cost.measure_cost(TINY, tmp_path)
+    ours, quoted = measured.tables
+    assert [line.label for line in ours.lines] == [*cost.STAGES, "all"]
+    assert ours.lines[-1].values[0] == pytest.approx(sum(line.values[0] or 0 for line in ours.lines[:-1]))
+    assert len(quoted.lines) > 20 and measured.figures[0].values[0] == ours.lines[-1].values[0]
+
+
+def test_without_a_gpu_the_table_says_not_measured(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    measured = accelerator.measure_accelerator(TINY, tmp_path)
+    assert "not measured" in measured.title and not measured.figures
+    assert all(value is None for line in measured.tables[0].lines for value in line.values)
+
+
+def test_the_measurement_for_gpus_runs_on_a_cpu_in_small(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(accelerator, "WAYS", {"raster": DecodeConfig(), "rows": DecodeConfig(window=2)})
+    measured = accelerator.measure_on("cpu", TINY, tmp_path)
+    assert [each.limit for each in measured.figures] == [1.0, 1.0] and len(measured.tables[0].lines) == 4
+    assert {line.label for line in measured.tables[1].lines} == {"keyframes", "pictures", "pairs", "frames"}
+    assert len({each.symbol for each in accelerator.speech("english")}) == 39
 
 
 def test_the_committed_page_is_drawn_from_the_committed_figures() -> None:

@@ -6,6 +6,8 @@ import sys
 
 from datapipe.performance.suite import Suite, run_suite
 
+from .accelerator import measure_accelerator
+from .cost import measure_cost
 from .decoding import measure_decoding
 from .film import measure_film
 from .growth import measure_growth
@@ -22,6 +24,8 @@ SUITE = Suite(
         "c": measure_scan,
         "d": measure_film,
         "e": measure_pairs,
+        "f": measure_cost,
+        "g": measure_accelerator,
     },
     full=FULL,
     quick=QUICK,

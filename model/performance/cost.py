@@ -39,7 +39,9 @@ def measure_cost(sizes: Sizes, folder: Path) -> Measurement:
         for preset in sizes.presets
         for language in RATES
     }
-    counted = {key: {each["name"]: each for each in record["counted"]["stages"]} for key, record in told.items()}
+    counted = {
+        key: {each["name"]: each for each in record["counted"]["stages"]} for key, record in told.items()
+    }
     figures = tuple(
         Figure(
             name=f"{preset}, {language}: GMAC per frame",
@@ -64,7 +66,11 @@ def measure_cost(sizes: Sizes, folder: Path) -> Measurement:
         en=en,
     )
     return Measurement(
-        name="f", title="Cost without hardware", method=method, figures=figures, tables=(*tables, _peers(quoted))
+        name="f",
+        title="Cost without hardware",
+        method=method,
+        figures=figures,
+        tables=(*tables, _peers(quoted)),
     )
 
 

@@ -29,6 +29,8 @@ class Sizes:
     """Length of the speech at most (d)."""
     presets: tuple[str, ...]
     """Generators whose cost is counted (f)."""
+    accelerator_preset: str
+    """The generator that runs on a GPU (g)."""
     longest: Seconds
     """Seconds after which a process counts as hung."""
 
@@ -43,6 +45,7 @@ FULL = Sizes(
     film_repeats=5,
     film_seconds=20.0,
     presets=("tiny", "demo", "paper"),
+    accelerator_preset="paper",
     longest=600.0,
 )
 QUICK = Sizes(
@@ -55,5 +58,6 @@ QUICK = Sizes(
     film_repeats=1,
     film_seconds=3.0,
     presets=("tiny",),
+    accelerator_preset="tiny",
     longest=300.0,
 )
