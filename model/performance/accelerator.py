@@ -38,13 +38,13 @@ WAYS = {
 """Steps as they are, as one launch each (CUDA graphs by torch.compile), and fewer of them."""
 COLUMNS = ("way, language", "RTF of frames", "RTF to the mp4", "first frame s")
 METHOD = (
-    "The preset {preset} with seeded weights, the transformer in bfloat16, the rest in float32 (TF32 allowed): "
-    "{frames} frames (3.92 s, the clip of the paper's Table 2) of {mandarin} (Mandarin) or {english} (English) "
-    "different phonemes, from a bound picture and timed phonemes to frames in memory, and to the mp4. Up to "
-    "{units} keyframes are written together, after a first pair. Captured: steps compiled, launched as CUDA "
-    "graphs. The first call of each way, which compiles, does not count. The paper states a real-time factor "
-    "of 14.8 on hardware that it does not name. To repeat on a machine with a GPU: "
-    "`python -m model.performance --only g`."
+    "The preset {preset} with seeded weights, the transformer in bfloat16, the rest in float32 (TF32 "
+    "allowed): {frames} frames (3.92 s, the clip of the paper's Table 2) of {mandarin} (Mandarin) or "
+    "{english} (English) different phonemes, from a bound picture and timed phonemes to frames in memory, "
+    "and to the mp4. Up to {units} keyframes are written together, after a first pair. Captured: steps "
+    "compiled, launched as CUDA graphs. The first call of each way, which compiles, does not count. The "
+    "paper states a real-time factor of 14.8 on hardware that it does not name. To repeat on a machine "
+    "with a GPU: `python -m model.performance --only g`."
 )
 
 

@@ -20,15 +20,16 @@ from .stages import DTYPES, NUM_FRAMES, RATES, num_keyframes
 STAGES = ("reference", "keyframes", "pictures", "pairs", "frames")
 EXPECTED = {"mandarin": "80 to 100", "english": "150 to 180"}
 PLANNED = {"keyframes": (84.0, 164.0), "pictures": (129.0, 254.0), "pairs and frames": (43.0, 38.0)}
-"""GMAC per frame of the first plan of the preset `paper`, counted before it was built; (Mandarin, English)."""
+"""GMAC per frame (Mandarin, English) of the preset `paper` as it was planned, counted before it was built."""
 METHOD = (
-    "`avatarsync bench cost --callable model.performance.stages:{preset}_{language}`: multiply-accumulates of "
-    "matrix products, convolutions and attention, counted by torch on the meta device, over a clip of "
-    "{frames} frames with {mandarin} keyframes (Mandarin, {zh:g} a second) or {english} (English, {en:g}), all "
-    "different and written together, one reference per clip. Element-wise work, norms, warps and the "
-    "state-space scan's recurrence are not counted. Weights are read once per call, and once per step of "
-    "decoding; cache is what attention reads of keys and values, each once per step and the reference's "
-    "shared by all keyframes. All in float32, but the transformer of paper in bfloat16."
+    "`avatarsync bench cost --callable model.performance.stages:{preset}_{language}`: multiply- "
+    "accumulates of matrix products, convolutions and attention, counted by torch on the meta device, "
+    "over a clip of {frames} frames with {mandarin} keyframes (Mandarin, {zh:g} a second) or {english} "
+    "(English, {en:g}), all different and written together, one reference per clip. Element-wise work, "
+    "norms, warps and the state-space scan's recurrence are not counted. Weights are read once per call, "
+    "and once per step of decoding; cache is what attention reads of keys and values, each once per step "
+    "and the reference's shared by all keyframes. All in float32, but the transformer of paper in "
+    "bfloat16."
 )
 
 
@@ -54,7 +55,7 @@ def measure_cost(sizes: Sizes, folder: Path) -> Measurement:
     tables = [_by_stage(preset, counted) for preset in sizes.presets]
     if "paper" in sizes.presets:
         tables.append(_against_plan(counted))
-    quoted = next(iter(told.values()))["quoted"]["rows"]
+    tables.append(_peers(next(iter(told.values()))["quoted"]["rows"]))
     zh, en = RATES["mandarin"], RATES["english"]
     method = METHOD.format(
         preset="PRESET",
