@@ -66,13 +66,8 @@ def measure_cost(sizes: Sizes, folder: Path) -> Measurement:
         zh=zh,
         en=en,
     )
-    return Measurement(
-        name="f",
-        title="Cost without hardware",
-        method=method,
-        figures=figures,
-        tables=(*tables, _peers(quoted)),
-    )
+    title = "Cost without hardware"
+    return Measurement(name="f", title=title, method=method, figures=figures, tables=tuple(tables))
 
 
 def cache_bytes(config: KeyframeConfig, keyframes: int, itemsize: int) -> float:
@@ -83,7 +78,7 @@ def cache_bytes(config: KeyframeConfig, keyframes: int, itemsize: int) -> float:
     """
     context = keyframes + 1 + config.num_tokens
     own = keyframes * (config.num_tokens + 1) / 2
-    row = 2 * config.kv_heads * (config.width // config.heads) * itemsize
+    row = 2 * (config.kv_heads or config.heads) * (config.width // config.heads) * itemsize
     return config.num_tokens * config.depth * row * (context + own)
 
 
