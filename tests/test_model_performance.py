@@ -106,7 +106,7 @@ def test_what_a_preset_costs_is_what_its_sizes_say(language: str) -> None:
     config, count = preset_named("tiny").keyframes, stages.num_keyframes(language)
     width, half = config.width, config.num_tokens // 2
     hidden = -(-8 * width // 96) * 32
-    layer = width * (2 * width + 2 * width * (config.kv_heads or config.heads) // config.heads + 3 * hidden)
+    layer = width * (2 * width + 2 * width * config.num_kv_heads // config.heads + 3 * hidden)
     attended = 2 * width * (count + 1 + config.num_tokens + half)
     heads = width * sum(2**bits for bits in config.groups)
     assert gmac["keyframes"] == pytest.approx(count * (config.depth * (layer + attended) + heads) / 1e9)

@@ -78,7 +78,7 @@ def cache_bytes(config: KeyframeConfig, keyframes: int, itemsize: int) -> float:
     """
     context = keyframes + 1 + config.num_tokens
     own = keyframes * (config.num_tokens + 1) / 2
-    row = 2 * (config.kv_heads or config.heads) * (config.width // config.heads) * itemsize
+    row = 2 * config.num_kv_heads * (config.width // config.heads) * itemsize
     return config.num_tokens * config.depth * row * (context + own)
 
 
