@@ -159,5 +159,5 @@ def _stages(bound: Speaker, best: Mapping[str, str], sizes: Sizes) -> Table:
 
 
 def _method(preset: str) -> str:
-    counts = {language: num_keyframes(language) for language in RATES}
+    counts = {language: num_keyframes(language) for language in ("mandarin", "english")}
     return METHOD.format(preset=preset, frames=NUM_FRAMES, units=UNITS, **counts)
