@@ -134,7 +134,7 @@ def _told(plan: Mapping[str, Any], folder: Path, sizes: Sizes) -> dict[str, Any]
 
 def _command(plan: Mapping[str, Any], folder: Path, sizes: Sizes, words: str | None) -> Seconds:
     """Seconds of the command as a user runs it, held to one core."""
-    command = [sys.executable, "-m", "avatarsync", "model", "generate"]
+    command = [sys.executable, "-m", "avatarsync", "model", "generate", "--face", "largest"]
     for name in ("run", "reference", "audio", "language"):
         command += [f"--{name}", plan[name]]
     command += ["--out", str(folder / "command.mp4"), *(["--transcript", words] if words else [])]

@@ -30,7 +30,7 @@ def _film(avatar: Avatar, plan: dict[str, Any]) -> dict[str, Any]:
     """From files to a file: stages, all of it, and the time until the first frames."""
     began, worked = time.perf_counter(), time.process_time()
     with clocked(avatar) as stages:
-        bound = avatar.set_reference(Path(plan["reference"]))
+        bound = avatar.set_reference(Path(plan["reference"]), face="largest")
         until_bound = time.perf_counter() - began
         video = bound.speak(language=plan["language"], audio=plan["audio"], transcript=plan["transcript"])
         made = video.save(plan["out"])
