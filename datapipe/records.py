@@ -310,6 +310,6 @@ def read_record(path: Path, kind: type[RecordT], hint: str) -> RecordT:
     """
     try:
         return from_json(path.read_text(encoding="utf-8"), kind)
-    except (ValueError, TypeError, AttributeError, ExceptionGroup) as error:
+    except (ValueError, TypeError, AttributeError, RecursionError, ExceptionGroup) as error:
         message = f"{path} is no {kind.__name__} record of this version; {hint}"
         raise Rejected("bad_input", message) from error

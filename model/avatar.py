@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -61,6 +61,19 @@ class Avatar:
     def load(cls, run: Path | str, device: str = "cpu") -> Avatar:
         """Load a run's folder; raises as `load_avatar` does."""
         return load_avatar(Path(run), device)
+
+    @classmethod
+    def from_pretrained(cls, name: Path | str, device: str = "cpu", **hub: Any) -> Avatar:
+        """Load a folder or a name on the hub; see `pretrained.from_pretrained`."""
+        from .pretrained import from_pretrained  # which needs this module, and the hub's client
+
+        return from_pretrained(str(name), device, **hub)
+
+    def save_pretrained(self, folder: Path | str, **hub: Any) -> None:
+        """Write the run as a folder for `from_pretrained`; see `pretrained.save_pretrained`."""
+        from .pretrained import save_pretrained
+
+        save_pretrained(self, Path(folder), **hub)
 
     def set_reference(self, image: Picture, *, crop: bool = True, face: Choice = "only") -> Speaker:
         """Bind a picture (a file, or RGB (H, W, 3) bytes): what depends on it alone is computed here, once.
