@@ -38,6 +38,26 @@ def test_the_step_is_one_graph_for_all_places(config, monkeypatch):
     assert torch.equal(quick, lockstep(model, phonemes[0], prefix, config))
 
 
+def test_sentences_of_many_lengths_need_few_graphs(monkeypatch):
+    """The first is compiled for its length, the second for any; else long use would end in an error."""
+    torch._dynamo.reset()
+    graphs = []
+
+    def backend(graph, example):
+        graphs.append(graph)
+        return graph.forward
+
+    compiled = torch.compile(write_places, fullgraph=True, backend=backend)
+    monkeypatch.setattr(decode, "compiled_step", lambda cuda: compiled)
+    model = make(depth=1, num_tokens=1)
+    prefix = read_prefix(model, torch.tensor([7]))
+    for length in (4, 2, 1, 3, *range(5, 20)):
+        phonemes = 32 + torch.arange(length) % 5
+        quick = lockstep(model, phonemes, prefix, DecodeConfig(compile=True))
+        assert torch.equal(quick, lockstep(model, phonemes, prefix))
+    assert len(graphs) <= 4
+
+
 @pytest.mark.parametrize(("scope", "frame_scope"), [("one_to_one", "none"), ("window2", "all")])
 def test_forward_is_one_graph(scope, frame_scope):
     torch._dynamo.reset()
@@ -53,7 +73,7 @@ def test_forward_is_one_graph(scope, frame_scope):
 def test_compiled_decoding_writes_the_same_tokens():
     """By the compiler itself, not a stand-in."""
     torch._dynamo.reset()
-    model = make()
+    model = make(depth=1)
     phonemes, reference, _ = inputs(1)
     prefix = read_prefix(model, reference[0])
     quick = lockstep(model, phonemes[0], prefix, DecodeConfig(compile=True))

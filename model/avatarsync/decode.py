@@ -187,13 +187,20 @@ def _written(model: KeyframeTransformer, memory: Memory, config: DecodeConfig) -
     """Run all steps of a schedule over a memory and return the tokens, (n, K)."""
     schedule = make_schedule(len(memory.reference_K), config.window)
     places = schedule.places(memory.reference_K.device)
-    step = compiled_step(places.is_cuda) if config.compile else write_places
+    step = _settled(memory, places.is_cuda) if config.compile else write_places
     for index, at in enumerate(schedule.steps):
         if config.compile:  # the same shapes at every step
             step(model, memory, config, places[index], schedule.num_tokens)
         else:
             step(model, memory, config, places[index, : len(at)], max(at) + 1)
     return memory.inputs_nK1[:, 1:].clone()
+
+
+def _settled(memory: Memory, cuda: bool) -> Callable[..., None]:
+    """Return the compiled step; buffers stay in their places, so that a captured graph may write there."""
+    for buffer in (memory.inputs_nK1, *(each for pair in memory.own for each in pair)):
+        torch._dynamo.mark_static_address(buffer)
+    return compiled_step(cuda)
 
 
 @functools.cache
