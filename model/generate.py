@@ -19,7 +19,7 @@ from datapipe.records import Phoneme, Seconds
 from .avatar import Avatar
 from .avatarsync.allocate import Strategy
 from .avatarsync.decode import DecodeConfig
-from .avatarsync.intervals import Drawn, fill_between, fill_by_plan
+from .avatarsync.intervals import Drawn, fill_frames
 from .avatarsync.write import FIRST, Reference, gapless, in_blocks, is_local, write_keyframes
 from .watermark import WatermarkConfig, mark_blocks
 
@@ -32,6 +32,8 @@ class GenerateConfig:
     """Choice of tokens."""
     allocation: Strategy = "dynamic"
     """Where frames fall between keyframes; `fixed` and `random` are the paper's ablations."""
+    packed: bool = False
+    """Wait for all keyframes and encode pairs together: quicker, equal to a stream to rounding only."""
     units: int = 32
     """Most keyframes that are written together, after a first pair, so that the first frame comes soon."""
     wide_units: int = 64
@@ -71,9 +73,6 @@ def fill(
     config: GenerateConfig,
 ) -> Iterator[NDArray[np.uint8]]:
     """Stage 2: yield all frames, marked."""
-    if config.allocation == "dynamic":
-        frames = fill_between(avatar.interpolator, keyframes, duration)
-    else:
-        plan = (duration, config.allocation, config.decode.seed)
-        frames = fill_by_plan(avatar.interpolator, tuple(keyframes), *plan)
+    plan = (duration, config.allocation, config.decode.seed, config.packed)
+    frames = fill_frames(avatar.interpolator, keyframes, *plan)
     return mark_blocks(frames, reference.picture_HW3, avatar.run_id, config.watermark)

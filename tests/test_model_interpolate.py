@@ -1,10 +1,15 @@
 """The interpolator: places of the scan, mirrored pairs, exact keyframes, time that matters."""
 
+import numpy as np
 import pytest
 import torch
 
+from datapipe.records import Phoneme
+from model.avatarsync import intervals
 from model.avatarsync.interpolate import Interpolator, InterpolatorConfig
+from model.avatarsync.intervals import Drawn
 from model.avatarsync.state_space import DIRECTIONS, SCANS, MixBlock, from_sequence, to_sequence
+from model.presets import preset_named
 
 FORMS = pytest.mark.parametrize("form", SCANS)
 SMALL = {"size": 32, "fine_width": 16, "coarse_width": 16, "head_width": 8, "num_points": 3}
@@ -113,3 +118,49 @@ def test_every_instant_of_a_pair_is_rendered_from_one_encoding():
         for i, p in enumerate(which)
     ]
     assert torch.allclose(packed, torch.cat(alone), atol=1e-5)
+
+
+def drawn(count):
+    """Keyframes of noise at uneven times, from 0.1 s on."""
+    left, _, gaps = pairs_of(count)
+    times = 0.1 + torch.cumsum(gaps, 0)
+    return [
+        Drawn(
+            time=float(time),
+            phoneme=Phoneme(symbol="AA", start=float(time) - 0.05, end=float(time) + 0.05),
+            tokens_K=torch.zeros(4, dtype=torch.long),
+            picture_13SS=picture[None],
+        )
+        for time, picture in zip(times, left, strict=True)
+    ]
+
+
+@pytest.mark.parametrize(("pairs", "block"), [(1, 32), (2, 3), (8, 7)])
+def test_packed_rendering_is_interval_by_interval_to_rounding_for_any_block(monkeypatch, pairs, block):
+    network, keyframes = lively(), drawn(5)
+    single = np.concatenate(list(intervals.fill_frames(network, iter(keyframes), 2.0)))
+    monkeypatch.setattr(intervals, "PAIRS", pairs)
+    monkeypatch.setattr(intervals, "BLOCK", block)
+    blocks = list(intervals.fill_frames(network, iter(keyframes), 2.0, packed=True))
+    packed = np.concatenate(blocks)
+    assert len(packed) == len(single) == 50 and max(len(each) for each in blocks) <= block
+    apart = np.abs(packed.astype(int) - single.astype(int))
+    assert apart.max() <= 1 and (apart > 0).mean() < 1e-3
+
+
+@pytest.mark.parametrize("strategy", ["fixed", "random"])
+def test_other_allocations_make_the_same_number_of_frames(strategy):
+    frames = np.concatenate(list(intervals.fill_frames(lively(), iter(drawn(4)), 1.5, strategy, seed=3)))
+    assert frames.shape == (38, 32, 32, 3)
+
+
+@pytest.mark.parametrize("name", ["tiny", "paper"])
+def test_presets_render_without_numbers(name):
+    """No tensor is made on another device by accident, at true sizes."""
+    config = preset_named(name).interpolator
+    with torch.device("meta"):
+        network = Interpolator(config)
+        pictures = torch.empty(2, 2, 3, config.size, config.size)
+        seconds, t = torch.empty(2), torch.empty(2)
+    made = network(*pictures, seconds, t)
+    assert made.shape == (2, 3, config.size, config.size) and made.is_meta

@@ -10,6 +10,7 @@ Shapes: B pairs, C channels, H W grid, 2 keyframes, L = 2HW, G = 4 directions, K
 
 from __future__ import annotations
 
+import math
 from typing import Literal
 
 import torch
@@ -21,7 +22,7 @@ from ..scan import selective_scan, ssd_scan
 DIRECTIONS = 4
 NUM_STATES = 8
 HEAD_WIDTH = 8
-"""Channels that share a decay in the SSD form."""
+"""Channels that share a decay in the SSD form, or the largest part of it that divides them."""
 ScanForm = Literal["s6", "ssd"]
 
 
@@ -79,7 +80,7 @@ class HeadScans(nn.Module):
 
     def __init__(self, channels: int, readouts: int) -> None:
         super().__init__()
-        heads = channels // HEAD_WIDTH
+        heads = channels // math.gcd(channels, HEAD_WIDTH)
         self.heads, self.readouts = heads, readouts
         self.select = _uniform(DIRECTIONS, channels, heads + (1 + readouts) * NUM_STATES)
         self.bias = nn.Parameter(torch.full((DIRECTIONS, heads), -3.0))
