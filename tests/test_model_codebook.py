@@ -44,7 +44,7 @@ def test_zero_counts_as_minus_one_and_gradients_pass_straight_through():
     assert latent.grad.tolist() == [1.0, 2.0, 3.0]
 
 
-@pytest.mark.parametrize("bits", [1, 4, 8])
+@pytest.mark.parametrize("bits", [1, 4, 8, 10])
 def test_factored_entropy_is_the_enumerated_one(bits):
     torch.manual_seed(bits)
     latent, temperature = torch.randn(32, bits) * 0.05, 0.1
