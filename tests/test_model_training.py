@@ -9,7 +9,7 @@ import pytest
 import torch
 from toy import SYMBOLS, make_clips
 
-from datapipe.records import Rejected
+from datapipe.records import Rejected, to_dict
 from model.avatarsync.decode import generate_tokens, read_prefix
 from model.avatarsync.interpolate import Interpolator, InterpolatorConfig
 from model.checkpoint import Done, load_weights, save_tensors, save_weights
@@ -17,7 +17,7 @@ from model.layers import to_signed
 from model.learner import Learner
 from model.presets import demo, paper, preset_named, tiny
 from model.train import TrainConfig, Trained, finish, finished, fit, judged, rate_at
-from model.training import make_interpolator, make_keyframes, make_tokenizer
+from model.training import check_tokenizer, make_interpolator, make_keyframes, make_tokenizer
 
 PRESET = tiny()
 
@@ -218,3 +218,67 @@ def test_presets_fit_together_and_unknown_ones_are_refused():
     with pytest.raises(Rejected, match="did you mean demo"):
         preset_named("dema")
     assert replace(demo(), name="x").name == "x"
+
+
+def test_running_out_of_memory_names_the_setting_to_lower(tmp_path):
+    network = torch.nn.Linear(1, 1)
+
+    def hungry(rng, done):
+        return {"loss": network(torch.empty(1 << 50, 1)).sum()}
+
+    with pytest.raises(Rejected, match=r"hungry: .*does not fit into memory; lower --batch") as refused:
+        fit(Trained(network, hungry), TrainConfig(steps=1), tmp_path, "hungry")
+    assert refused.value.reason == "too_large"
+
+    def broken(rng, done):
+        return {"loss": network(torch.ones(1, 2)).sum()}
+
+    with pytest.raises(RuntimeError, match="mat1 and mat2"):  # a bug stays a bug
+        fit(Trained(network, broken), TrainConfig(steps=1), tmp_path, "broken")
+
+
+def test_weights_without_numbers_are_refused_by_name(tmp_path):
+    network = torch.nn.Sequential(torch.nn.Linear(2, 1), torch.nn.Linear(1, 1))
+    network[1].weight.data.fill_(float("nan"))
+    save_weights(tmp_path, network, {})
+    with pytest.raises(Rejected, match=r"weights.safetensors has no numbers in `1.weight`") as refused:
+        load_weights(tmp_path, network)
+    assert refused.value.reason == "bad_weight"
+
+
+def test_a_tokenizer_of_another_preset_is_refused_naming_both(clips, tmp_path):
+    tokenizer = make_tokenizer(clips, PRESET).network
+    facts = {"network": to_dict(PRESET.tokenizer), "preset": to_dict(PRESET)}
+    save_weights(tmp_path / "tokenizer", tokenizer, facts)
+    check_tokenizer(tokenizer, PRESET, tmp_path)
+    with pytest.raises(Rejected, match=r"of the preset tiny \(16 tokens .*not of demo \(64 ") as refused:
+        check_tokenizer(tokenizer, demo(), tmp_path)
+    assert refused.value.reason == "bad_weight"
+
+
+def test_the_log_has_speeds_and_events_say_the_same(tmp_path):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    torch.manual_seed(0)
+    network, calls = torch.nn.Linear(4, 1), iter(range(100))
+
+    def objective(rng, done):
+        loss = network(torch.ones(3, 4)).square().mean()
+        bad = next(calls) == 2
+        return {"loss": loss * float("nan") if bad else loss} | (
+            {"late": loss.detach()} if done >= 0.5 else {}
+        )
+
+    config = TrainConfig(steps=6, log_every=1, events=True)
+    fit(Trained(network, objective, pictures=3), config, tmp_path, "x")
+    rows = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert [row["skipped"] for row in rows] == [0, 0, 1, 1, 1, 1]
+    assert all(
+        row["pictures_per_second"] == pytest.approx(3 * row["steps_per_second"], rel=1e-4) for row in rows
+    )
+    assert all(0 < row["mfu"] < 1 for row in rows)
+    events = EventAccumulator(str(tmp_path / "events"))
+    events.Reload()
+    assert {"loss", "late", "mfu", "steps_per_second"} <= set(events.Tags()["scalars"])
+    late = [(event.step, event.value) for event in events.Scalars("late")]
+    assert late == [(row["step"], pytest.approx(row["late"], rel=1e-4)) for row in rows if "late" in row]
