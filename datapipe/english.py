@@ -68,12 +68,12 @@ def stresses(word: str, phones: Phones) -> tuple[int | None, ...]:
     return (None,) * len(phones)
 
 
-_TITLES = {
+TITLES = {
     **{"mr": "mister", "mrs": "missus", "ms": "miz", "dr": "doctor", "st": "saint", "vs": "versus"},
     **{"jr": "junior", "sr": "senior", "prof": "professor", "gov": "governor", "sen": "senator"},
     **{"gen": "general", "capt": "captain", "col": "colonel", "lt": "lieutenant"},
 }
-_ABBREVIATION = re.compile(rf"\b({'|'.join(_TITLES)})\.", re.IGNORECASE)
+_ABBREVIATION = re.compile(rf"\b({'|'.join(TITLES)})\.", re.IGNORECASE)
 _NUMBER_SIGN = re.compile(r"\bNo\.\s*(?=\d)|#(?=\d)")
 _INITIALS = re.compile(r"\b(?:[A-Za-z]\.){2,}|\b[A-Z]+(?:&[A-Z]+)+")
 _CAPITALS = re.compile(r"\b[A-Z]{2,5}\b")
@@ -83,7 +83,7 @@ _SIGNS = {"&": " and ", "@": " at ", "+": " plus ", "=": " equals ", "°": " deg
 def spoken_words(text: str) -> list[str]:
     """Give the lower-case words as they are said: numbers, titles, initials and signs spelled out."""
     text = _NUMBER_SIGN.sub(" number ", text)
-    text = _ABBREVIATION.sub(lambda match: f" {_TITLES[match[1].lower()]} ", text)
+    text = _ABBREVIATION.sub(lambda match: f" {TITLES[match[1].lower()]} ", text)
     text = _INITIALS.sub(lambda match: " ".join(each for each in match[0] if each.isalpha()), text)
     if text != text.upper():
         text = _CAPITALS.sub(_letters_or_word, text)

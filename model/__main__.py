@@ -97,6 +97,7 @@ def _generate(command: Generate) -> int:
     import torch
 
     from .film import FilmConfig, Request, make_film
+    from .synthesis import Synthesiser
     from .watermark import WatermarkConfig
 
     torch.set_num_threads(command.threads)
@@ -110,7 +111,11 @@ def _generate(command: Generate) -> int:
         watermark=WatermarkConfig(key=command.watermark_key) if command.watermark else None,
     )
     request = Request(
-        language=command.language, audio=command.audio, transcript=command.transcript, text=command.text
+        language=command.language,
+        audio=command.audio,
+        transcript=command.transcript,
+        text=command.text,
+        tts=Synthesiser(command=command.tts) if command.tts else None,
     )
     made = make_film(command.run, command.reference, request, command.out, config, command.project)
     emit(json.dumps(asdict(made)) if command.json else str(command.out))

@@ -10,12 +10,12 @@ import tyro
 
 from datapipe.places import Place
 
-Part = Literal["tokenizer", "keyframes", "interpolator"]
+Part = Literal["tokenizer", "keyframes", "interpolator", "durations"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Train:
-    """Train one part of a run: tokenizer and interpolator in any order, keyframes after the tokenizer.
+    """Train one part of a run, in any order, but keyframes after the tokenizer; durations serve --text.
 
     Example: avatarsync model train tokenizer --data shards/cmlr shards/hdtf --preset demo --out runs/demo
     """
@@ -114,7 +114,10 @@ class Generate:
     transcript: str | None = None
     """What the speech says; without it the speech is recognised."""
     text: str | None = None
-    """Words to say, in a robotic voice by rule; for a natural one give --audio and --transcript."""
+    """Words to say, in a robotic voice by rule; for a natural one give --tts, or --audio and --transcript."""
+    tts: str | None = None
+    """Command of a speech synthesiser for --text; {text} or {text_file} and {out}, a wav, are filled in:
+    `piper --model en.onnx --input-file {text_file} --output-file {out}`."""
     crop: bool = True
     """Find and cut out the face; `--no-crop` when the picture is a crop already."""
     project: Path | None = None

@@ -83,7 +83,11 @@ def make_film(
     avatar = Avatar.load(run, config.device)
     speaker = avatar.set_reference(reference, crop=config.crop, face=config.face)
     video = speaker.with_config(config.generate()).speak(
-        language=request.language, audio=request.audio, transcript=request.transcript, text=request.text
+        language=request.language,
+        audio=request.audio,
+        transcript=request.transcript,
+        text=request.text,
+        tts=request.tts,
     )
     made = video.save(out, project)
     say(

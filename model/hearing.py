@@ -21,7 +21,9 @@ from datapipe.segment import SegmentConfig, segments
 from datapipe.sound import sound_blocks
 from datapipe.track import loudness
 
-from .speech import Speech, from_audio, from_text
+from .durations import load_durations
+from .speech import Speech, from_audio, from_text, from_voice
+from .synthesis import Synthesiser
 
 Sound = NDArray[np.float32]
 LONGEST_TRANSCRIPT: Seconds = 120.0
@@ -40,6 +42,8 @@ class Request:
     audio: Path | None = None
     transcript: str | None = None
     text: str | None = None
+    tts: Synthesiser | None = None
+    """Who speaks the text; None is the voice by rule."""
 
     def __post_init__(self) -> None:
         if (self.audio is None) == (self.text is None):
@@ -48,6 +52,8 @@ class Request:
             )
         if self.text is not None and self.transcript is not None:
             raise Rejected("bad_input", "--transcript belongs to --audio; with --text it is not needed")
+        if self.text is None and self.tts is not None:
+            raise Rejected("bad_input", "--tts speaks a text; give --text WORDS with it")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -59,15 +65,15 @@ class Heard:
     """16 kHz mono."""
 
 
-def hear(request: Request) -> Iterator[Heard]:
-    """Time the phonemes of a request.
+def hear(request: Request, run: Path | None = None) -> Iterator[Heard]:
+    """Time the phonemes of a request; those of a text by the durations of a run, where it has learned some.
 
     Raises `Rejected`: unknown_language, missing_file, no_audio, silent, no_speech, not_aligned, too_large (a
     transcript for sound longer than LONGEST_TRANSCRIPT).
     """
     check_language(request.language)
     if request.text is not None:
-        yield _heard(from_text(request.text, request.language))
+        yield _heard(_read_aloud(request, request.text, run))
         return
     assert request.audio is not None
     if not request.audio.exists():
@@ -83,6 +89,17 @@ def hear(request: Request) -> Iterator[Heard]:
             "transcript in one piece; leave --transcript out, or cut the sound",
         )
     yield _heard(from_audio(audio, request.language, request.transcript))
+
+
+def _read_aloud(request: Request, text: str, run: Path | None) -> Speech:
+    if request.tts is not None:
+        return from_voice(text, request.language, request.tts)
+    durations = load_durations(run) if run is not None else None
+    say(
+        "durations: "
+        + ("by rule (no trained ones in the run)" if durations is None else "as the run learned")
+    )
+    return from_text(text, request.language, durations)
 
 
 def hear_blocks(blocks: Iterable[Sound], language: str, config: SegmentConfig = SEGMENTS) -> Iterator[Heard]:

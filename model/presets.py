@@ -14,8 +14,14 @@ from .avatarsync.interpolator_objective import InterpolatorLoss
 from .avatarsync.keyframe_objective import KeyframeLoss
 from .avatarsync.keyframes import KeyframeConfig
 from .avatarsync.tokenizer_objective import TokenizerLoss
+from .durations import DurationConfig
 from .tokenizer import TokenizerConfig
 from .train import TrainConfig
+
+
+def durations_training() -> TrainConfig:
+    """How the lengths of phonemes are learned: seconds on one core, at every size of the pictures."""
+    return TrainConfig(steps=200, learning_rate=3e-3, weight_decay=0.05)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +38,8 @@ class Preset:
     tokenizer_loss: TokenizerLoss = field(default_factory=TokenizerLoss)
     keyframes_loss: KeyframeLoss = field(default_factory=KeyframeLoss)
     interpolator_loss: InterpolatorLoss = field(default_factory=InterpolatorLoss)
+    durations: DurationConfig = field(default_factory=DurationConfig)
+    durations_train: TrainConfig = field(default_factory=durations_training)
 
 
 def tiny() -> Preset:

@@ -23,6 +23,7 @@ from .picture import prepare, read_picture
 from .pieces import Piece, make_pieces
 from .project import Origin, recording
 from .save import Label, Made, save
+from .synthesis import Synthesiser
 
 Picture = Path | str | NDArray[np.uint8]
 
@@ -106,6 +107,7 @@ class Speaker:
         audio: Path | str | None = None,
         transcript: str | None = None,
         text: str | None = None,
+        tts: Synthesiser | None = None,
     ) -> Video:
         """Prepare a video of a recording or of a text; frames are made when they are read.
 
@@ -113,8 +115,8 @@ class Speaker:
         `make_pieces` raise.
         """
         given = None if audio is None else Path(audio)
-        request = Request(language=language, audio=given, transcript=transcript, text=text)
-        return Video(speaker=self, start=lambda: hear(request), config=self.config)
+        request = Request(language=language, audio=given, transcript=transcript, text=text, tts=tts)
+        return Video(speaker=self, start=lambda: hear(request, self.avatar.folder), config=self.config)
 
     def say(self, phonemes: Iterable[Phoneme], audio: Sound) -> Video:
         """Prepare a video of timed phonemes, from 0 without gaps, and their 16 kHz sound."""

@@ -1,7 +1,8 @@
-"""Speech to phonemes with times: from sound (recognised or with its transcript), or from text by rule."""
+"""Speech to phonemes with times: from sound (recognised or with its transcript), or from text alone."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,11 +11,15 @@ from numpy.typing import NDArray
 from datapipe.align import align
 from datapipe.level import check_audible
 from datapipe.media import SAMPLE_RATE
-from datapipe.phonemes import VOWELS, check_language, to_phones
+from datapipe.phonemes import check_language
 from datapipe.records import SILENCE, Phoneme, Seconds
 from datapipe.transcribe import released, transcribe
 
+from .durations import DurationModel, predict
+from .pace import USUAL, PaceConfig, usual_length
+from .synthesis import Synthesiser
 from .voice import say_by_rule
+from .wording import read_phrases
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,20 +31,6 @@ class Speech:
     duration: Seconds
     audio: NDArray[np.float32]
     """16 kHz mono."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PaceConfig:
-    """How long phonemes last when nobody has said them yet."""
-
-    vowel: Seconds = 0.11
-    """An English vowel."""
-    consonant: Seconds = 0.075
-    """A consonant of either language."""
-    final: Seconds = 0.16
-    """A Mandarin final."""
-    pause: Seconds = 0.25
-    """Silence before and after."""
 
 
 def from_audio(audio: NDArray[np.float32], language: str, transcript: str | None) -> Speech:
@@ -54,26 +45,47 @@ def from_audio(audio: NDArray[np.float32], language: str, transcript: str | None
     return Speech(language=code, phonemes=align(audio, said).phonemes, duration=duration, audio=audio)
 
 
-def from_text(text: str, language: str, pace: PaceConfig = PaceConfig()) -> Speech:
-    """Give every phoneme of a text the usual length of its kind, and speak it by rule.
+def from_text(
+    text: str, language: str, durations: DurationModel | None = None, pace: PaceConfig = USUAL
+) -> Speech:
+    """Time the phonemes of a text, by a run's learned durations or else by rule, and speak it by rule.
 
-    Raises `Rejected`: unknown_language, no_speech.
+    Raises `Rejected`: unknown_language, no_speech, bad_input (letters that the language cannot say); with
+    durations, missing_weight (the dictionary of English stress).
     """
     code = check_language(language)
-    symbols = [SILENCE, *(unit.symbol for unit in to_phones(text, code).units()), SILENCE]
-    ends = np.cumsum([_usual_length(symbol, pace) for symbol in symbols])
+    phrases = read_phrases(text, code, pace, stress=durations is not None)
+    symbols, pauses = [SILENCE], [pace.pause]
+    marks: list[int | None] = [None]
+    for phrase in phrases:
+        symbols += [*(unit.symbol for unit in phrase.units), SILENCE]
+        marks += [*(unit.mark for unit in phrase.units), None]
+        pauses.append(phrase.pause)
+    pauses[-1] = max(pauses[-1], pace.pause)
+    lengths = np.array([usual_length(symbol, pace) for symbol in symbols])
+    if durations is not None:
+        lengths = predict(durations, symbols, marks)
+    lengths[np.array(symbols) == SILENCE] = pauses
+    phonemes = _in_a_row(symbols, marks, lengths)
+    return Speech(language=code, phonemes=phonemes, duration=phonemes[-1].end, audio=say_by_rule(phonemes))
+
+
+def from_voice(text: str, language: str, voice: Synthesiser) -> Speech:
+    """Have a text spoken by a program, and time its phonemes in what was said.
+
+    Raises `Rejected`: as `from_text`, as `Synthesiser.speak`, and not_aligned (something else was said).
+    """
+    code = check_language(language)
+    read_phrases(text, code)  # refused before anything is run
+    return from_audio(voice.speak(text, code), code, text)
+
+
+def _in_a_row(
+    symbols: Sequence[str], marks: Sequence[int | None], lengths: NDArray[np.float64]
+) -> tuple[Phoneme, ...]:
+    ends = np.cumsum(lengths)
     starts = np.concatenate(([0.0], ends[:-1]))
-    phonemes = tuple(
-        Phoneme(symbol=symbol, start=float(start), end=float(end))
-        for symbol, start, end in zip(symbols, starts, ends, strict=True)
+    return tuple(
+        Phoneme(symbol=symbol, start=float(start), end=float(end), stress=mark)
+        for symbol, start, end, mark in zip(symbols, starts, ends, marks, strict=True)
     )
-    sound = say_by_rule(phonemes)
-    return Speech(language=code, phonemes=phonemes, duration=float(ends[-1]), audio=sound)
-
-
-def _usual_length(symbol: str, pace: PaceConfig) -> Seconds:
-    if symbol == SILENCE:
-        return pace.pause
-    if symbol.isupper():
-        return pace.vowel if symbol in VOWELS else pace.consonant
-    return pace.final if symbol[0] in "aeiouv" else pace.consonant

@@ -28,6 +28,7 @@ from .avatarsync.vocabulary import Vocabulary
 from .checkpoint import RESUME, SHARDED, WEIGHTS, Done, load_config, load_weights, save_weights
 from .codes import CODES, Codes
 from .data import TalkingClip
+from .durations import compare, make_durations, tracks_of
 from .framing import note_framing
 from .importing import refuse_imported
 from .learner import this_process
@@ -38,8 +39,8 @@ from .published.network import AnyTokenizer, PublishedTokenizer
 from .tokenizer import Tokenizer, TokenizerConfig
 from .train import NetworkT, TrainConfig, Trained, finish, finished, fit
 
-Part = Literal["tokenizer", "keyframes", "interpolator"]
-IDENTITY = "identity.json"
+Part = Literal["tokenizer", "keyframes", "interpolator", "durations"]
+IDENTITY, EVALUATION = "identity.json", "evaluation.json"
 KEPT_WINDOWS = 2
 """Codes of a stream that are kept, in windows of it."""
 WATCHING = ("log_every", "checkpoint_every", "events")
@@ -56,6 +57,8 @@ class Job:
     """Folder of the run."""
     data: str
     """Identity of the data."""
+    folders: tuple[Path, ...] = ()
+    """The data themselves: shards."""
 
 
 def train_part(part: Part, data: Sequence[Path], preset: Preset, run: Path) -> Done:
@@ -78,8 +81,11 @@ def train_part(part: Part, data: Sequence[Path], preset: Preset, run: Path) -> D
         note_framing(data, run)
     process.wait_for_everyone()
     config = _train_config(part, preset)
-    clips = clips_for(data, preset.tokenizer.size, config.in_memory_gb, config.seed)
-    job = Job(part=part, preset=preset, run=run, data=identity_of(data))
+    job = Job(part=part, preset=preset, run=run, data=identity_of(data), folders=tuple(data))
+    if part == "durations":  # pictures are not needed
+        clips: Sequence[TalkingClip] = ()
+    else:
+        clips = clips_for(data, preset.tokenizer.size, config.in_memory_gb, config.seed)
     seconds = TRAIN[part](clips, job)
     done = Done(identity=identity, steps=config.steps, seconds=round(seconds, 1))
     if process.is_main_process:
@@ -90,7 +96,8 @@ def train_part(part: Part, data: Sequence[Path], preset: Preset, run: Path) -> D
 
 def identity_of_training(part: Part, data: Sequence[Path], preset: Preset, run: Path) -> str:
     """Hash all that decides the outcome: data, configuration, and the tokenizer for keyframes."""
-    settings = to_dict(preset)
+    own = part == "durations"
+    settings = {name: each for name, each in to_dict(preset).items() if name.startswith("durations") == own}
     for name, value in settings.items():
         if name.endswith("_train"):
             settings[name] = {key: each for key, each in value.items() if key not in WATCHING}
@@ -218,6 +225,24 @@ def _train_interpolator(clips: Sequence[TalkingClip], job: Job) -> float:
     return _fit_and_save(make_interpolator(clips, job.preset), config, job)
 
 
+def _train_durations(clips: Sequence[TalkingClip], job: Job) -> float:
+    trained = make_durations(
+        tracks_of(job.folders, "train"), job.preset.durations, job.preset.durations_train
+    )
+    network = trained.network
+    config = {"network": to_dict(job.preset.durations), "phonemes": network.phonemes}
+    seconds = _fit_and_save(trained, config, job)
+    held_out = tracks_of(job.folders, "test")
+    if held_out and this_process().is_main_process:
+        found = compare(network.cpu().eval(), held_out)
+        write_text(job.run / job.part / EVALUATION, json.dumps(found, indent=1))
+        say(
+            f"durations: off by {found['log_error']:.3f} in log seconds on {found['phonemes']:.0f} held-out "
+            f"phonemes, the rule table by {found['log_error_rule']:.3f}"
+        )
+    return seconds
+
+
 def check_tokenizer(tokenizer: AnyTokenizer, preset: Preset, run: Path) -> None:
     """Refuse a run's tokenizer whose pictures or tokens are not those of a preset, naming both.
 
@@ -246,6 +271,7 @@ TRAIN: dict[str, Callable[[Sequence[TalkingClip], Job], float]] = {
     "tokenizer": _train_tokenizer,
     "keyframes": _train_keyframes,
     "interpolator": _train_interpolator,
+    "durations": _train_durations,
 }
 
 
@@ -254,6 +280,7 @@ def _train_config(part: Part, preset: Preset) -> TrainConfig:
         "tokenizer": preset.tokenizer_train,
         "keyframes": preset.keyframes_train,
         "interpolator": preset.interpolator_train,
+        "durations": preset.durations_train,
     }[part]
 
 
