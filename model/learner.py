@@ -122,7 +122,11 @@ class Learner:
             side.network.train()
         lesson = Lesson(self.trained, self.accelerator.device)
         if str(self.accelerator.distributed_type).endswith("DEEPSPEED"):  # it asks a data loader otherwise
-            self.accelerator.state.deepspeed_plugin.deepspeed_config["train_micro_batch_size_per_gpu"] = 1
+            self.accelerator.state.deepspeed_plugin.deepspeed_config |= {
+                "train_micro_batch_size_per_gpu": 1,
+                "gradient_accumulation_steps": self.config.accumulate,
+                "gradient_clipping": self.config.clip,
+            }
         plain = [side.optimizer for side in self.sides.values()]
         self.lesson, *optimizers = self.accelerator.prepare(lesson, *plain)
         self.sides = {
@@ -213,11 +217,16 @@ class Learner:
         self.accelerator.unscale_gradients()
         clip = self.config.clip
         norms = [nn.utils.clip_grad_norm_(side.network.parameters(), clip) for side in self.sides.values()]
-        finite = all(math.isfinite(float(norm)) for norm in norms)
+        finite = all(math.isfinite(float(_whole(norm))) for norm in norms)
         if finite or self.accelerator.scaler is not None:  # a scaler skips by itself, and must be told
             for side in self.sides.values():
                 side.optimizer.step()
         return finite
+
+
+def _whole(norm: Any) -> Any:
+    """A norm that FSDP has spread over the processes, put together; another one as it is."""
+    return norm.full_tensor() if hasattr(norm, "full_tensor") else norm
 
 
 def make_sides(trained: Trained[Any], config: TrainConfig) -> dict[str, Side]:
@@ -266,6 +275,7 @@ def start_accelerator(config: TrainConfig) -> Any:
         gradient_accumulation_steps=config.accumulate,
         kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],
     )
+    made.gradient_accumulation_steps = config.accumulate  # a launcher's environment would count more
     if config.precision == "fp16" and made.device.type == "cpu":
         raise Rejected("missing_device", "fp16 needs a GPU; train with --precision bf16 or fp32 here")
     return made

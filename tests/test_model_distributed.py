@@ -94,3 +94,18 @@ def test_bf16_computes_in_bf16_and_keeps_weights_in_fp32(tmp_path):
 def test_what_cannot_be_is_refused(tmp_path):
     with pytest.raises(Rejected, match=r"opponent cannot be trained in fp16|fp16 needs a GPU"):
         Learner(duel(), replace(CONFIG, precision="fp16"))
+
+
+@pytest.mark.parametrize("name", ["zero2", "fsdp"])
+def test_configurations_of_accelerate_are_read_by_it_and_name_a_block_that_there_is(name):
+    from accelerate.commands.config.config_args import load_config_from_file
+
+    from model.avatarsync import attention
+
+    config = load_config_from_file(str(HERE.parent / "model" / "configs" / f"{name}.yaml"))
+    assert config.distributed_type.name == {"zero2": "DEEPSPEED", "fsdp": "FSDP"}[name]
+    if name == "fsdp":
+        block = getattr(attention, config.fsdp_config["fsdp_transformer_layer_cls_to_wrap"])
+        assert issubclass(block, torch.nn.Module)
+    else:
+        assert config.deepspeed_config["zero_stage"] == 2
