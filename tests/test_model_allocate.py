@@ -31,6 +31,28 @@ def test_dynamic_frames_stand_at_their_own_time(times, num_frames):
     assert (np.diff(where.t)[inside] >= 0).all()
 
 
+@settings(max_examples=100, deadline=None)
+@given(times=TIMES, num_frames=st.integers(1, 200))
+def test_dynamic_gives_each_interval_frames_in_proportion_to_its_length(times, num_frames):
+    where = allocate(times, num_frames, 25)
+    counts = np.bincount(where.pair, minlength=len(times) - 1)
+    inside = (times[:-1] > 0) & (times[1:] < num_frames / 25)
+    inside[0] = inside[-1] = False  # they hold the frames before and after all keyframes
+    assert (np.abs(counts - 25 * np.diff(times))[inside] <= 1 + 1e-6).all()
+
+
+@settings(max_examples=100, deadline=None)
+@given(times=TIMES, num_frames=st.integers(1, 200), seed=st.integers(0, 99))
+def test_fixed_and_random_go_evenly_through_each_interval(times, num_frames, seed):
+    for strategy in ("fixed", "random"):
+        where = allocate(times, num_frames, 25, strategy, seed)
+        for pair in np.unique(where.pair):
+            t = where.t[where.pair == pair]
+            assert np.allclose(t, np.arange(len(t)) / len(t))
+    counts = np.bincount(allocate(times, num_frames, 25, "fixed").pair, minlength=len(times) - 1)
+    assert counts.max() - counts.min() <= 1
+
+
 def test_fixed_shares_equally_and_random_is_seeded():
     times = np.array([0.0, 0.1, 2.0, 2.1, 4.0])
     assert set(np.bincount(allocate(times, 100, 25, "fixed").pair)) == {25}

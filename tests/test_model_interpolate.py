@@ -87,6 +87,14 @@ def test_swapped_keyframes_and_reversed_time_give_the_same_picture(form):
 
 
 @torch.no_grad()
+def test_a_long_pause_is_a_gap_that_training_has_seen():
+    network, (left, right, _) = lively(longest_gap=0.4), pairs_of(2)
+    t = torch.tensor([0.3, 0.6])
+    at_most, pause, shorter = (network(left, right, torch.full((2,), s), t) for s in (0.4, 9.0, 0.1))
+    assert torch.equal(at_most, pause) and not torch.allclose(at_most, shorter)
+
+
+@torch.no_grad()
 def test_keyframes_come_back_exactly():
     network, (left, right, seconds) = lively(), pairs_of(2)
     assert torch.allclose(network(left, right, seconds, torch.zeros(2)), left, atol=1e-5)

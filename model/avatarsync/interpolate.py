@@ -19,6 +19,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from datapipe.records import Seconds
+
 from ..layers import Down, ResBlock, Stem, Up, carry, silent, warp
 from .state_space import MixBlock, ScanForm, each_frame
 
@@ -49,6 +51,8 @@ class InterpolatorConfig:
     """Scan blocks."""
     num_points: int = 29
     """Points of lips and chin that are read in each keyframe."""
+    longest_gap: Seconds = 0.4
+    """Pairs further apart are taken to be this far apart: training sees none beyond it."""
     scan: ScanForm = "s6"
     """`s6`: a decay per channel and state, as Mamba and VFIMamba; `ssd`: one per head, in matrix products."""
     official_order: bool = False
@@ -64,7 +68,7 @@ class PairFeatures:
     points_P2L2: Tensor
     """Points of lips and chin in the left and right keyframe, -1 to 1."""
     seconds_P: Tensor
-    """Time between the keyframes."""
+    """Time between the keyframes, at most the longest gap."""
 
     def at(self, index: Tensor) -> PairFeatures:
         """Repeat or select pairs."""
@@ -77,6 +81,7 @@ class PairEncoder(nn.Module):
     def __init__(self, config: InterpolatorConfig) -> None:
         super().__init__()
         fine, coarse, head = config.fine_width, config.coarse_width, config.head_width
+        self.longest_gap = config.longest_gap
         self.stem = Stem(3, fine)
         self.refine = ResBlock(fine)
         self.down = Down(fine, coarse)
@@ -100,6 +105,7 @@ class PairEncoder(nn.Module):
 
     def forward(self, left_P3SS: Tensor, right_P3SS: Tensor, seconds_P: Tensor) -> PairFeatures:
         """Encode pairs."""
+        seconds_P = seconds_P.clamp(max=self.longest_gap)
         pictures_2P3SS = torch.stack((left_P3SS, right_P3SS)).flatten(0, 1)
         fine = self.refine(self.stem(pictures_2P3SS))
         down = self.down(fine)

@@ -10,8 +10,8 @@ from torch import Tensor
 from datapipe.performance.figures import Figure, Measurement
 from datapipe.performance.repeat import interleaved, ratios
 
-from ..avatarsync.interpolate import Interpolator
 from ..presets import preset_named
+from .seeded import seeded_avatar
 from .sizes import Sizes
 
 PAIR_FRAMES = 8
@@ -27,9 +27,8 @@ METHOD = (
 def measure_pairs(sizes: Sizes, folder: Path) -> Measurement:
     """Compare the pictures, then the time per frame."""
     torch.set_num_threads(1)
-    config = preset_named(sizes.preset).interpolator
-    torch.manual_seed(0)
-    model = Interpolator(config).eval()
+    model = seeded_avatar(preset_named(sizes.preset)).interpolator
+    config = model.config
     left, right = 2 * torch.rand(2, 1, 3, config.size, config.size) - 1
     t = (torch.arange(PAIR_FRAMES) + 0.5) / PAIR_FRAMES
     seconds = torch.tensor([PAIR_FRAMES / 25])

@@ -34,7 +34,7 @@ Scan = Callable[..., Tensor]
 def measure_scan(sizes: Sizes, folder: Path) -> Measurement:
     """Compare values and gradients, then the times of forward and backward together."""
     torch.set_num_threads(1)
-    given = _inputs(sizes.scan_length)
+    given = inputs(sizes.scan_length)
     forms: dict[str, Scan] = {"ours": by_ours, "mambapy": by_mambapy, "transformers": by_transformers}
     wanted = with_gradients(by_ours, given)
     for name in ("mambapy", "transformers"):
@@ -106,7 +106,8 @@ def check_alike(name: str, ours: list[Tensor], theirs: list[Tensor]) -> None:
             raise RuntimeError(f"{name}: result {number} is {apart:.1e} from ours; allowed: {NEAR:.0e}")
 
 
-def _inputs(length: int) -> Given:
+def inputs(length: int) -> Given:
+    """Noise, always the same; steps and decays as a fresh Mamba has them."""
     noise = torch.Generator().manual_seed(0)
     u, b, c = (torch.randn(BATCH, length, width, generator=noise) for width in (CHANNELS, STATES, STATES))
     delta = 0.2 * torch.rand(BATCH, length, CHANNELS, generator=noise)
