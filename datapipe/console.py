@@ -27,7 +27,7 @@ DONE, FAILED, WRONG_USE, DONE_WITH_REJECTS, INTERRUPTED = 0, 1, 2, 3, 130
 """Exit codes of every command."""
 PLACE_ERRORS = {
     *(errno.EACCES, errno.EPERM, errno.EROFS),
-    *(errno.ENOTDIR, errno.EISDIR),
+    *(errno.ENOTDIR, errno.EISDIR, errno.EEXIST),
     *(errno.ENOSPC, errno.EDQUOT),
 }
 """What the system says of a place that cannot be written to; its other errors are bugs and shown whole."""

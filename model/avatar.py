@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -99,7 +101,8 @@ def load_avatar(run: Path, device: str = "cpu") -> Avatar:
     parts do not belong together), missing_device.
     """
     place = check_device(device)
-    tokenizer, keyframes, interpolator = load_tokenizer(run), load_keyframes(run), load_interpolator(run)
+    with _readable_configs(run):
+        tokenizer, keyframes, interpolator = load_tokenizer(run), load_keyframes(run), load_interpolator(run)
     check_together(tokenizer, keyframes, interpolator)
     digest = hashlib.sha256("".join(sha256_of(run / part / WEIGHTS) for part in PARTS).encode())
     return Avatar(
@@ -143,6 +146,17 @@ def check_together(
                 f"the part `{part}` does not fit the tokenizer: {what} is {given}, the tokenizer's {wanted}; "
                 f"train `{part}` with the tokenizer's preset",
             )
+
+
+@contextmanager
+def _readable_configs(run: Path) -> Iterator[None]:
+    try:
+        yield
+    except (ValueError, TypeError, KeyError, AttributeError, ExceptionGroup) as error:
+        raise Rejected(
+            "bad_weight",
+            f"{run}: the config.json of a part is none of this version ({error}); train it again",
+        ) from error
 
 
 def check_device(name: str) -> torch.device:

@@ -46,6 +46,7 @@ class Request:
     """Who speaks the text; None is the voice by rule."""
 
     def __post_init__(self) -> None:
+        check_language(self.language)
         if (self.audio is None) == (self.text is None):
             raise Rejected(
                 "bad_input", "give either --audio FILE (with or without --transcript) or --text WORDS"
@@ -71,7 +72,6 @@ def hear(request: Request, run: Path | None = None) -> Iterator[Heard]:
     Raises `Rejected`: unknown_language, missing_file, no_audio, silent, no_speech, not_aligned, too_large (a
     transcript for sound longer than LONGEST_TRANSCRIPT).
     """
-    check_language(request.language)
     if request.text is not None:
         yield _heard(_read_aloud(request, request.text, run))
         return

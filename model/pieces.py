@@ -20,6 +20,8 @@ from .avatarsync.write import Reference
 from .generate import GenerateConfig, fill, write
 from .hearing import Heard, Sound
 
+OUT_OF_MEMORY = ("not enough memory", "out of memory", "can't allocate memory")
+"""What torch's allocators say in a plain RuntimeError."""
 STEP = SAMPLE_RATE // FPS
 """Samples of one frame."""
 
@@ -71,7 +73,7 @@ def enough_memory() -> Iterator[None]:
     except (MemoryError, torch.OutOfMemoryError) as error:
         raise _too_large() from error
     except RuntimeError as error:
-        if "not enough memory" not in str(error) and "out of memory" not in str(error):
+        if not any(words in str(error) for words in OUT_OF_MEMORY):
             raise
         raise _too_large() from error
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from datapipe.console import track
 from datapipe.media import FPS, new_reel
-from datapipe.records import Seconds
+from datapipe.records import Rejected, Seconds
 
 from .pieces import Piece
 from .project import Recorder
@@ -53,6 +53,8 @@ def save(
 ) -> Made:
     """Write an mp4: a path gets it whole or not at all, a stream as it grows; a recorder takes it down."""
     place = Path(target) if isinstance(target, str) else target
+    if isinstance(place, Path) and place.is_dir():
+        raise Rejected("bad_input", f"{place} is a folder; name the file of the video")
     metadata = tag("avatarsync", label.run_id, label.picture_HW3)
     began, first, count = time.perf_counter(), 0.0, 0
     with nullcontext() if place is None else new_reel(place, metadata=metadata) as reel:

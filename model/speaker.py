@@ -20,7 +20,7 @@ from .avatarsync.write import Reference
 from .generate import GenerateConfig
 from .hearing import Heard, Request, Sound, hear, hear_blocks
 from .picture import prepare, read_picture
-from .pieces import Piece, make_pieces
+from .pieces import Piece, enough_memory, make_pieces
 from .project import Origin, recording
 from .save import Label, Made, save
 from .synthesis import Synthesiser
@@ -79,7 +79,8 @@ class Speaker:
         """Read, crop and bind a picture; see `Avatar.set_reference`."""
         picture = image if isinstance(image, np.ndarray) else read_picture(Path(image))
         square = prepare(picture, avatar.crop if crop else None, face, avatar.size)
-        return cls(avatar=avatar, reference=bind(avatar, square))
+        with enough_memory():
+            return cls(avatar=avatar, reference=bind(avatar, square))
 
     def with_config(self, config: GenerateConfig) -> Speaker:
         """Return the same face with other settings; nothing is computed again."""

@@ -32,7 +32,7 @@ def write_run(folder: Path, preset=PRESET) -> Path:
         parameter.data *= 8 if name.endswith("weight") and parameter.ndim == 2 else 1
     note = {"preset": to_dict(preset)}
     save_weights(folder / "tokenizer", tokenizer, {"network": to_dict(preset.tokenizer), **note})
-    facts = {"network": to_dict(preset.keyframes), "vocabulary": to_dict(keyframes.vocabulary), **note}
+    facts = {"network": to_dict(keyframes.config), "vocabulary": to_dict(keyframes.vocabulary), **note}
     save_weights(folder / "keyframes", keyframes, facts)
     save_weights(folder / "interpolator", interpolator, {"network": to_dict(preset.interpolator), **note})
     return folder
