@@ -134,6 +134,13 @@ class Generate:
     """0 writes the likeliest tokens; above it they are sampled."""
     seed: int = 0
     """Seed of the sampling."""
+    guidance: tuple[float, ...] = (1.0,)
+    """Weight of what is said, one number or one per sub-token; 1 is off. Needs a run of drop_phonemes > 0."""
+    window: int | None = None
+    """Tokens that a row of the picture must hold before the next row starts: fewer steps, other tokens; None
+    writes one token after another."""
+    compile: bool = False
+    """Compile the steps of decoding: slow to start, quicker then; for long videos on a GPU."""
     watermark: bool = True
     """Mark the video invisibly as made by this run (docs/responsible-use.md)."""
     watermark_key: str = "avatarsync"

@@ -37,6 +37,12 @@ class FilmConfig:
     """Of the token choice."""
     seed: int = 0
     """Of the token choice."""
+    guidance: tuple[float, ...] = (1.0,)
+    """Weight of the phonemes against none, one or one per sub-token; 1 is off."""
+    window: int | None = None
+    """Tokens of a row before the next row starts; None writes one token after another."""
+    compile: bool = False
+    """Compile the steps of decoding."""
     units: int = 32
     """Most keyframes that are written together."""
     device: str = "cpu"
@@ -46,7 +52,13 @@ class FilmConfig:
 
     def generate(self) -> GenerateConfig:
         """Return the settings of the generator itself."""
-        decode = DecodeConfig(temperature=self.temperature, seed=self.seed)
+        decode = DecodeConfig(
+            temperature=self.temperature,
+            seed=self.seed,
+            guidance=self.guidance,
+            window=self.window,
+            compile=self.compile,
+        )
         return GenerateConfig(decode=decode, units=self.units, watermark=self.watermark)
 
 

@@ -101,6 +101,8 @@ def test_text_starts_and_ends_with_a_closed_mouth_and_covers_its_time():
         (["--language", "en"], 2, "--audio"),
         (["--text", "hi", "--audio", "x.wav", "--language", "en"], 2, "--audio"),
         (["--audio", "nowhere.wav", "--language", "en"], 1, "nowhere.wav"),
+        (["--text", "hi", "--language", "en", "--guidance", "2"], 2, "drop_phonemes"),
+        (["--text", "hi", "--language", "en", "--window", "0"], 2, "window is 0"),
     ],
 )
 def test_wrong_requests_say_what_is_wrong(run, picture, tmp_path, capfd, arguments, code, words):
@@ -108,6 +110,15 @@ def test_wrong_requests_say_what_is_wrong(run, picture, tmp_path, capfd, argumen
     common = ["generate", "--run", str(run), "--reference", str(picture), "--no-crop", "--out", str(out)]
     assert main([*common, *arguments]) == code
     assert words in capfd.readouterr().err and not out.exists()
+
+
+def test_rows_in_parallel_make_a_video_too(run, picture, tmp_path):
+    common = ["generate", "--run", str(run), "--reference", str(picture), "--no-crop"]
+    said = ["--text", "hi", "--language", "en"]
+    for name, options in (("raster", []), ("rows", ["--window", "1"])):
+        assert main([*common, *said, *options, "--out", str(tmp_path / f"{name}.mp4")]) == 0
+    raster, rows = (probe(tmp_path / f"{name}.mp4").num_frames for name in ("raster", "rows"))
+    assert raster == rows
 
 
 def test_usage_errors_are_wrong_use():

@@ -141,3 +141,27 @@ def test_frames_in_turn_run_on_their_own_device_only():
     with OnlyOn("meta"), torch.no_grad():
         tokens = decode.in_turn(model, phonemes[0], read_prefix(model, reference[0]))
     assert tokens.shape == (3, 4)
+
+
+@pytest.mark.parametrize("config", [DecodeConfig(), GUIDED_ROWS], ids=["greedy", "all"])
+def test_decoding_keeps_the_type_of_the_weights(config):
+    """Double precision agrees token for token; half precision runs through and mostly agrees."""
+    model = make(drop_phonemes=0.1)
+    phonemes, reference, _ = inputs(1)
+    plain = lockstep(model, phonemes[0], read_prefix(model, reference[0]), config)
+    for kind, least in ((torch.float64, 1.0), (torch.bfloat16, 0.5)):
+        model = make(drop_phonemes=0.1).to(kind)
+        prefix = read_prefix(model, reference[0])
+        memory = remember(model, phonemes[0], prefix, range(2), config)
+        assert memory.own[0][0].dtype == memory.hidden_KK.dtype == kind
+        same = lockstep(model, phonemes[0], prefix, config) == plain
+        assert same.float().mean() >= least
+
+
+def test_decoding_runs_under_autocast():
+    model = make()
+    phonemes, reference, _ = inputs(1)
+    plain = lockstep(model, phonemes[0], read_prefix(model, reference[0]))
+    with torch.autocast("cpu", torch.bfloat16):
+        mixed = lockstep(model, phonemes[0], read_prefix(model, reference[0]))
+    assert (mixed == plain).float().mean() >= 0.5
