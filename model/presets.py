@@ -107,7 +107,7 @@ def paper() -> Preset:
         keyframes_loss=KeyframeLoss(
             clips=1, pixels_from=0.6, lpips=0.5, identity=0.1, facial=0.1, points=0.0, pixels=0.0
         ),
-        interpolator=InterpolatorConfig(size=512, fine_width=64, coarse_width=192, depth=4),
+        interpolator=InterpolatorConfig(size=512, fine_width=64, coarse_width=192, head_width=64, depth=4),
         interpolator_train=replace(training, steps=50_000, ema=0.999),
     )
 

@@ -56,7 +56,7 @@ class InterpolatorConfig:
     scan: ScanForm = "s6"
     """`s6`: a decay per channel and state, as Mamba and VFIMamba; `ssd`: one per head, in matrix products."""
     official_order: bool = False
-    """Send columns to the places where VFIMamba's code sends them: only for checkpoints trained that way."""
+    """Send columns to the wrong places where VFIMamba's code sends them, for comparison."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -4,7 +4,7 @@ Place l = 2p + f: pixel p of one keyframe, then pixel p of the other, so that th
 context is global at linear cost. Directions: rows and columns, each forward and backward. Every scan reads
 the pair in both frame orders with the same weights, so that swapping the keyframes swaps the result (ours).
 VFIMamba's own `forward_core` sends its column results back to wrong places; here `from_sequence` undoes
-`to_sequence` exactly, unless its checkpoints are to mean what they meant (`official_order`).
+`to_sequence` exactly, unless `official_order` asks for theirs.
 Shapes: B pairs, C channels, H W grid, 2 keyframes, L = 2HW, G = 4 directions, K read-outs, R = 2B rows.
 """
 
