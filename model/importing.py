@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from datapipe.files import sha256_of
 from datapipe.records import Rejected, to_dict
 
-from .checkpoint import CONFIG, WEIGHTS, save_weights
+from .checkpoint import CONFIG, DONE, WEIGHTS, save_weights
 from .published.config import PublishedConfig
 from .published.families import variant_named
 from .published.layouts import load_published
@@ -29,18 +30,15 @@ def import_tokenizer(
     folder = run / "tokenizer"
     network = load_published(weights, config, ema)
     source = {"variant": name, "file": weights.name, "sha256": sha256_of(weights), "averaged": ema}
-    if (folder / WEIGHTS).exists() and not _is_this(folder / CONFIG, source):
+    again = imported_in(run).get("imported") == source and not (folder / DONE).exists()
+    if (folder / WEIGHTS).exists() and not again:
         raise Rejected("bad_input", f"{run} has another tokenizer already; name a new run with --out")
     save_weights(folder, network, {"family": config.family, "network": to_dict(config), "imported": source})
     return config
 
 
-def refuse_imported(run: Path) -> None:
-    """Raise `Rejected("bad_input")` where training would write over an imported tokenizer."""
-    config = run / "tokenizer" / CONFIG
-    if config.exists() and "imported" in json.loads(config.read_text(encoding="utf-8")):
-        raise Rejected("bad_input", f"{run} has an imported tokenizer; train one into another --out")
-
-
-def _is_this(config: Path, source: dict[str, object]) -> bool:
-    return bool(json.loads(config.read_text(encoding="utf-8")).get("imported") == source)
+def imported_in(run: Path) -> dict[str, Any]:
+    """Return what a run says of its imported tokenizer (`family`, `network`, `imported`), or nothing."""
+    path = run / "tokenizer" / CONFIG
+    config = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    return {name: config[name] for name in ("family", "network", "imported")} if "imported" in config else {}

@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 import torch
@@ -30,7 +30,7 @@ from .codes import CODES, Codes
 from .data import TalkingClip
 from .durations import compare, make_durations, tracks_of
 from .framing import note_framing
-from .importing import refuse_imported
+from .importing import imported_in
 from .learner import this_process
 from .loader import Stream, clips_for
 from .presets import Preset
@@ -41,6 +41,7 @@ from .train import NetworkT, TrainConfig, Trained, finish, finished, fit
 
 Part = Literal["tokenizer", "keyframes", "interpolator", "durations"]
 IDENTITY, EVALUATION = "identity.json", "evaluation.json"
+TokenizerT = TypeVar("TokenizerT", bound=AnyTokenizer)
 KEPT_WINDOWS = 2
 """Codes of a stream that are kept, in windows of it."""
 WATCHING = ("log_every", "checkpoint_every", "events")
@@ -68,8 +69,6 @@ def train_part(part: Part, data: Sequence[Path], preset: Preset, run: Path) -> D
     what `train.fit` raises.
     """
     process, folder = this_process(), run / part
-    if part == "tokenizer":
-        refuse_imported(run)
     identity = identity_of_training(part, data, preset, run)
     earlier = finished(folder)
     process.wait_for_everyone()  # else one of several might see what another has already finished
@@ -102,6 +101,8 @@ def identity_of_training(part: Part, data: Sequence[Path], preset: Preset, run: 
         if name.endswith("_train"):
             settings[name] = {key: each for key, each in value.items() if key not in WATCHING}
     facts: dict[str, Any] = {"part": part, "data": identity_of(data), "preset": settings}
+    if part == "tokenizer":
+        facts |= imported_in(run)
     if part == "keyframes":
         facts["phonemes"] = PHONEMES
         load_config(run / "tokenizer", "tokenizer")
@@ -114,10 +115,17 @@ def make_tokenizer(clips: Sequence[TalkingClip], preset: Preset) -> Trained[Toke
     torch.manual_seed(preset.tokenizer_train.seed)
     network = Tokenizer(preset.tokenizer)
     network.points.rest.data.copy_(_resting_points(clips))
+    return make_tuned(clips, preset, network)
+
+
+def make_tuned(clips: Sequence[TalkingClip], preset: Preset, tokenizer: TokenizerT) -> Trained[TokenizerT]:
+    """Return a tokenizer that has weights already, and the objective that trains it further."""
+    torch.manual_seed(preset.tokenizer_train.seed)
+    tokenizer.requires_grad_(True)
     loss = preset.tokenizer_loss
     opponent = make_opponent(loss)
-    objective = tokenizer_objective(network, clips, loss, opponent)
-    return Trained(network, objective, opponent, stream=_stream(clips), pictures=loss.batch)
+    objective = tokenizer_objective(tokenizer, clips, loss, opponent)
+    return Trained(tokenizer, objective, opponent, stream=_stream(clips), pictures=loss.batch)
 
 
 def make_keyframes(
@@ -203,6 +211,12 @@ def _fit_and_save(trained: Trained[NetworkT], config: dict[str, Any], job: Job) 
 
 
 def _train_tokenizer(clips: Sequence[TalkingClip], job: Job) -> float:
+    """Train a fresh tokenizer, or an imported one further."""
+    if config := imported_in(job.run):
+        tokenizer = load_tokenizer(job.run)
+        check_tokenizer(tokenizer, job.preset, job.run)
+        say(f"tokenizer: {config['imported']['variant']} is trained further")
+        return _fit_and_save(make_tuned(clips, job.preset, tokenizer), config, job)
     config = {"network": to_dict(job.preset.tokenizer)}
     return _fit_and_save(make_tokenizer(clips, job.preset), config, job)
 

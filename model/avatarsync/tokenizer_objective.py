@@ -15,7 +15,8 @@ from datapipe.networks.lpips import lpips_loss
 
 from ..adversary import PatchAdversary, deceive, lecam, unmask
 from ..data import TalkingClip
-from ..tokenizer import Rebuilt, Tokenizer
+from ..published.network import AnyTokenizer
+from ..tokenizer import Rebuilt
 from ..train import judged
 from .draws import Objective, PictureLoss, boxes_at, clip_odds, picture_terms, pictures_at, points_at
 
@@ -81,7 +82,7 @@ def make_opponent(config: TokenizerLoss) -> PatchAdversary | None:
 
 
 def tokenizer_objective(
-    model: Tokenizer,
+    model: AnyTokenizer,
     clips: Sequence[TalkingClip],
     config: TokenizerLoss,
     opponent: PatchAdversary | None = None,
@@ -99,7 +100,9 @@ def tokenizer_objective(
         ]
         real, reference = pictures_at(drawn, at), pictures_at(drawn, given)
         rebuilt = model(real, reference)
-        points = (rebuilt.points_BL2 - points_at(drawn + drawn, at + given)).abs().mean()
+        points = real.new_zeros(())
+        if model.has_points:
+            points = (rebuilt.points_BL2 - points_at(drawn + drawn, at + given)).abs().mean()
         terms = picture_terms(rebuilt.picture, real, boxes_at(drawn, at), points, config)
         added = [_code_terms(model, rebuilt, config), _seen_terms(rebuilt.picture, real, config)]
         if opponent is not None:
@@ -119,7 +122,7 @@ def _frame_or_keyframe(clip: TalkingClip, rng: np.random.Generator) -> int:
     return int(rng.integers(len(clip.frames_THW3)))
 
 
-def _code_terms(model: Tokenizer, rebuilt: Rebuilt, config: TokenizerLoss) -> dict[str, Tensor]:
+def _code_terms(model: AnyTokenizer, rebuilt: Rebuilt, config: TokenizerLoss) -> dict[str, Tensor]:
     flat = rebuilt.latent.permute(0, 2, 3, 1).flatten(0, 2)
     codes = model.codebook.terms(flat, config.temperature)
     decided = config.entropy * (codes.sure - codes.even) / model.config.bits

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ..codebook import Codebook, SignCodebook, VectorCodebook
-from ..tokenizer import Seen, Tokenizer
+from ..tokenizer import Rebuilt, Seen, Tokenizer
 from .config import PublishedConfig
 from .families import FAMILIES
 
@@ -33,6 +33,12 @@ class PublishedTokenizer(nn.Module):
             self.after = nn.Conv2d(config.code_dim, config.latent_dim, 1)
         else:
             self.codebook = SignCodebook(config.groups)
+
+    def forward(self, image_B3HW: Tensor, reference_B3HW: Tensor) -> Rebuilt:
+        """Encode and decode, for training; there are latents of the pictures alone, and no points."""
+        latent = self.before(self.encoder(image_B3HW))
+        picture = self.decoder(self.after(self.codebook.snap(latent)))
+        return Rebuilt(picture=picture, latent=latent, points_BL2=picture.new_zeros(len(picture), 0, 2))
 
     @torch.no_grad()
     def encode(self, image_B3HW: Tensor) -> Tensor:
