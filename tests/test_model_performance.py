@@ -144,7 +144,7 @@ def test_the_measurement_for_gpus_runs_on_a_cpu_in_small(
     monkeypatch.setattr(accelerator, "WAYS", {"raster": DecodeConfig(), "rows": DecodeConfig(window=2)})
     measured = accelerator.measure_on("cpu", TINY, tmp_path)
     assert [each.limit for each in measured.figures] == [1.0] and len(measured.tables[0].lines) == 2
-    assert {line.label for line in measured.tables[1].lines} == {"keyframes", "pictures", "pairs", "frames"}
+    assert {line.label for line in measured.tables[1].lines} == {*STAGES[3:]}
     assert len({each.symbol for each in accelerator.speech("english")}) == 39
 
 

@@ -11,11 +11,11 @@ import torch
 
 from datapipe.records import Seconds
 
-from .. import hearing, speaker
+from .. import hearing, speaker, watermark
 from ..avatar import Avatar
 from ..avatarsync import write
 
-STAGES = ("speech", "picture", "reference", "keyframes", "pictures", "pairs", "frames")
+STAGES = ("speech", "picture", "reference", "keyframes", "pictures", "pairs", "frames", "mark")
 MEANINGS = {
     "speech": "sound to timed phonemes",
     "picture": "the picture cropped to the face",
@@ -24,6 +24,7 @@ MEANINGS = {
     "pictures": "tokens to pixels",
     "pairs": "features of neighbouring keyframes",
     "frames": "everything between them",
+    "mark": "the invisible mark",
 }
 
 
@@ -43,6 +44,8 @@ def clocked(avatar: Avatar) -> Iterator[dict[str, Seconds]]:
         ("pictures", avatar.tokenizer, "draw"),
         ("pairs", avatar.interpolator.pairs, "forward"),
         ("frames", avatar.interpolator, "render"),
+        ("mark", watermark, "make_mark"),
+        ("mark", watermark, "add_mark"),
     )
     with ExitStack() as stack:
         for stage, owner, name in places:
