@@ -21,15 +21,17 @@ STAGES = ("reference", "keyframes", "pictures", "pairs", "frames")
 EXPECTED = {"mandarin": "80 to 100", "english": "150 to 180"}
 PLANNED = {"keyframes": (84.0, 164.0), "pictures": (129.0, 254.0), "pairs and frames": (43.0, 38.0)}
 """GMAC per frame (Mandarin, English) of the preset `paper` as it was planned, counted before it was built."""
+Counted = Mapping[tuple[str, str], Mapping[str, Any]]
+"""Stages by their names, of each preset and language."""
 METHOD = (
-    "`avatarsync bench cost --callable model.performance.stages:{preset}_{language}`: multiply- "
-    "accumulates of matrix products, convolutions and attention, counted by torch on the meta device, "
-    "over a clip of {frames} frames with {mandarin} keyframes (Mandarin, {zh:g} a second) or {english} "
-    "(English, {en:g}), all different and written together, one reference per clip. Element-wise work, "
-    "norms, warps and the state-space scan's recurrence are not counted. Weights are read once per call, "
-    "and once per step of decoding; cache is what attention reads of keys and values, each once per step "
-    "and the reference's shared by all keyframes. All in float32, but the transformer of paper in "
-    "bfloat16."
+    "`avatarsync bench cost --callable model.performance.stages:{preset}_{language}`: "
+    "multiply-accumulates of matrix products, convolutions and attention, counted by torch on the meta "
+    "device, over a clip of {frames} frames with {mandarin} keyframes (Mandarin, {zh:g} a second) or "
+    "{english} (English, {en:g}), all different and written together, one reference per clip. "
+    "Element-wise work, norms, warps and the state-space scan's recurrence are not counted. Weights are "
+    "read once per call, and once per step of decoding; cache is what attention reads of keys and values, "
+    "each once per step and the reference's shared by all keyframes. All in float32, but the transformer "
+    "of paper in bfloat16."
 )
 
 
@@ -93,19 +95,19 @@ def _gmac(stages: Mapping[str, Any], names: Sequence[str]) -> float:
     return sum(float(stages[name]["gmac_per_call"] * stages[name]["calls_per_frame"]) for name in names)
 
 
-def _by_stage(preset: str, counted: Mapping[tuple[str, str], Mapping[str, Any]]) -> Table:
-    lines = [Line(label=name, values=_line(preset, (name,), counted)) for name in STAGES]
-    lines.append(Line(label="all", values=_line(preset, STAGES, counted)))
-    kinds = ("GMAC", "weights MB", "cache MB")
+def _by_stage(preset: str, counted: Counted) -> Table:
+    """Small presets in millions, which are thousandths of those of large ones."""
+    unit, scale = ("GMAC", 1.0) if _gmac(counted[preset, "english"], STAGES) >= 1 else ("MMAC", 1e3)
+    lines = [Line(label=name, values=_line(preset, (name,), scale, counted)) for name in STAGES]
+    lines.append(Line(label="all", values=_line(preset, STAGES, scale, counted)))
+    kinds = (unit, "weights MB", "cache MB")
     columns = ("stage", *(f"{kind}, {language}" for kind in kinds for language in RATES))
     return Table(title=f"`{preset}`, per output frame", columns=columns, lines=tuple(lines))
 
 
-def _line(
-    preset: str, names: Sequence[str], counted: Mapping[tuple[str, str], Mapping[str, Any]]
-) -> tuple[float, ...]:
+def _line(preset: str, names: Sequence[str], scale: float, counted: Counted) -> tuple[float, ...]:
     both = [counted[preset, language] for language in RATES]
-    gmac = [_gmac(stages, names) for stages in both]
+    gmac = [scale * _gmac(stages, names) for stages in both]
     weights = [sum(_weights(stages[name]) for name in names) for stages in both]
     cache = [_cache(preset, language) if "keyframes" in names else 0.0 for language in RATES]
     return (*gmac, *weights, *cache)
@@ -120,7 +122,7 @@ def _cache(preset: str, language: str) -> float:
     return cache_bytes(config, num_keyframes(language), itemsize) / NUM_FRAMES / 1e6
 
 
-def _against_plan(counted: Mapping[tuple[str, str], Mapping[str, Any]]) -> Table:
+def _against_plan(counted: Counted) -> Table:
     """Beside what the preset was planned to cost."""
     lines = []
     for name, planned in PLANNED.items():
@@ -140,7 +142,8 @@ def _peers(rows: Sequence[Mapping[str, Any]]) -> Table:
         for row in rows
     )
     return Table(
-        title="Quoted, not counted here (reports/papers/peer-costs.json; kinds in docs/latency.md's table)",
+        title="Quoted, not counted here (reports/papers/peer-costs.json); A: the project's own code, B: a "
+        "library's class or a checked formula, C: a proxy with assumptions, D: this design, as planned",
         columns=("system (kind)", "GMAC per frame", "parameters M", "weights GB per frame"),
         lines=lines,
     )

@@ -18,11 +18,11 @@ from .sizes import Sizes
 
 METHOD = (
     "{keyframes} keyframes of {tokens} tokens, of as many different phonemes, by the preset {preset} with "
-    "seeded weights, likeliest tokens, one thread. Lockstep: the reference is read once, then token j of all "
-    "keyframes at a time, with a cache. Sequential: keyframe after keyframe, token after token, each a pass "
-    "over the whole sequence, as the model is defined. Own rows: also without a cache, but each pass only "
-    "over the phoneme, the reference and the one keyframe that is being written. All three start from the "
-    "reference's tokens. The sequential way takes minutes and runs once."
+    "seeded weights, likeliest tokens, one thread. Lockstep: the reference is read once, then token j of "
+    "all keyframes at a time, with a cache. Sequential: keyframe after keyframe, token after token, each "
+    "a pass over the whole sequence, as the model is defined. Own rows: also without a cache, but each "
+    "pass only over the phoneme, the reference and the one keyframe that is being written. All three "
+    "start from the reference's tokens. The sequential way takes minutes and runs once."
 )
 
 

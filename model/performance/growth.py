@@ -36,12 +36,12 @@ FLAT = 1.1
 """Time over that of one keyframe up to which decoding counts as flat."""
 SHOWN = ("reference", "keyframes", "pictures", "pairs", "frames")
 METHOD = (
-    "`avatarsync bench latency --sweep`: a clip of 20 different phonemes of 0.1 s cut after its first 2, 3, "
-    "... 20, each made by the preset {preset} with seeded weights from a picture and timed phonemes to the "
-    "finished mp4, in random order, {repeats} times after a warm-up, in a process of its own with one "
-    "thread. The exponent is the slope of log time over log phonemes; intervals are 95 % bootstrap intervals "
-    "over the repeats. Below it, decoding alone in lockstep: flat as long as more keyframes at a time cost "
-    "no more time."
+    "`avatarsync bench latency --sweep`: a clip of 20 different phonemes of 0.1 s cut after its first 2, "
+    "3, ... 20, each made by the preset {preset} with seeded weights from a picture and timed phonemes to "
+    "the finished mp4, in random order, {repeats} times after a warm-up, in a process of its own with one "
+    "thread. The exponent is the slope of log time over log phonemes; intervals are 95 % bootstrap "
+    "intervals over the repeats. Below it, decoding alone in lockstep: flat as long as more keyframes at "
+    "a time cost no more time."
 )
 
 
