@@ -62,8 +62,7 @@ def _train(command: Train) -> int:
     names = ("steps", "accumulate", "precision", "ema", "in_memory_gb", "events")
     wanted = {name: value for name in names if (value := getattr(command, name)) is not None}
     preset = adjusted(preset_named(command.preset), command.part, wanted, command.batch)
-    done = train_part(command.part, command.data, preset, command.out)
-    say(f"{command.part}: {done.steps} steps in {done.seconds:.0f} s, in {command.out / command.part}")
+    train_part(command.part, command.data, preset, command.out)
     return 0
 
 

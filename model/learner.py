@@ -9,6 +9,7 @@ had not been.
 from __future__ import annotations
 
 import math
+import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -271,6 +272,7 @@ def start_accelerator(config: TrainConfig) -> Any:
     AcceleratorState._reset_state()
     GradientState._reset_state()
     made = Accelerator(
+        cpu=on_cpu(),
         mixed_precision="no" if config.precision == "fp32" else config.precision,
         gradient_accumulation_steps=config.accumulate,
         kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],
@@ -285,7 +287,13 @@ def this_process() -> Any:
     """Accelerate's view of this process among those that train together: `is_main_process`, `device`."""
     from accelerate import PartialState
 
-    return PartialState()
+    return PartialState(cpu=on_cpu())
+
+
+def on_cpu() -> bool:
+    """Whether to train on the CPU: there is nothing else, or accelerate's own switch says so."""
+    asked = os.environ.get("ACCELERATE_USE_CPU", "").lower() in ("1", "true", "yes")
+    return asked or not torch.accelerator.is_available()
 
 
 def is_sharded(accelerator: Any) -> bool:

@@ -73,7 +73,8 @@ def train_part(part: Part, data: Sequence[Path], preset: Preset, run: Path) -> D
     earlier = finished(folder)
     process.wait_for_everyone()  # else one of several might see what another has already finished
     if earlier is not None and earlier.identity == identity:
-        say(f"{part}: reused, trained before on the same data with the same configuration")
+        if process.is_main_process:
+            say(f"{part}: reused, trained before on the same data with the same configuration")
         return earlier
     if process.is_main_process:
         _drop_foreign_resume(folder, identity)
@@ -89,6 +90,7 @@ def train_part(part: Part, data: Sequence[Path], preset: Preset, run: Path) -> D
     done = Done(identity=identity, steps=config.steps, seconds=round(seconds, 1))
     if process.is_main_process:
         finish(folder, done)
+        say(f"{part}: {done.steps} steps in {done.seconds:.0f} s, in {folder}")
     process.wait_for_everyone()
     return done
 

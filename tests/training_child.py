@@ -1,6 +1,7 @@
 """A training in a process of its own, for the tests that kill it or run several of them together."""
 
 import json
+import os
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -40,6 +41,7 @@ def duel(batch: int = 2) -> Trained[torch.nn.Module]:
 def main(folder: Path, changes: str) -> None:
     """Train, and let the main process write what came out."""
     torch.set_num_threads(1)
+    assert this_process().num_processes == int(os.environ.get("WORLD_SIZE", "1"))  # as before a real training
     trained = duel()
     fit(trained, replace(CONFIG, **json.loads(changes)), folder, "child")
     if this_process().is_main_process:
