@@ -18,6 +18,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import cattrs
+
 from datapipe.console import DONE, DONE_WITH_REJECTS, say, track
 from datapipe.files import hash_once, sha256_of, write_text
 from datapipe.records import Rejected, from_dict, to_dict
@@ -91,6 +93,7 @@ def ablate(config: AblateConfig) -> int:
 
     Raises `Rejected`: bad_input (no cases, a run without its preset), missing_weight (a part is not trained).
     """
+    _check(config)
     grid, preset = GRIDS[config.grid], preset_of(config.run)
     records = []
     for variant, seed in track(list(planned(grid, config.seeds)), f"ablate {grid.name}"):
@@ -105,6 +108,16 @@ def planned(grid: Grid, seeds: int) -> Iterator[tuple[Variant, int]]:
         yield from ((variant, seed) for variant in grid.variants if variant.is_drawn or seed == 0)
 
 
+def _check(config: AblateConfig) -> None:
+    """Find what would go wrong only after the first training."""
+    if config.seeds < 1 or (config.steps is not None and config.steps < 1):
+        raise Rejected("bad_input", "--seeds and --steps are at least 1")
+    if not any(config.cases.glob("*.json")):
+        raise Rejected(
+            "bad_input", f"{config.cases} holds no cases; write some with `avatarsync data export`"
+        )
+
+
 def preset_of(run: Path) -> Preset:
     """The preset that a run's keyframes were trained with."""
     path = run / "keyframes" / CONFIG
@@ -116,7 +129,12 @@ def preset_of(run: Path) -> Preset:
     config = json.loads(path.read_text(encoding="utf-8"))
     if "preset" not in config:
         raise Rejected("bad_input", f"{path} does not name its preset; train the keyframes again")
-    return from_dict(config["preset"], Preset)
+    try:
+        return from_dict(config["preset"], Preset)
+    except cattrs.BaseValidationError as error:
+        raise Rejected(
+            "bad_input", f"{path}: its preset is of another version; train the run again"
+        ) from error
 
 
 def _made(config: AblateConfig, grid: Grid, variant: Variant, seed: int, preset: Preset) -> Record:
@@ -176,8 +194,11 @@ def _identity(run: Path, settings: dict[str, Any], cases: Path) -> str:
 
 
 def _earlier(folder: Path) -> Record | None:
-    path = folder / RECORD
-    return Record(**json.loads(path.read_text(encoding="utf-8"))) if path.exists() else None
+    """What was made before; a record that cannot be read counts as none."""
+    try:
+        return Record(**json.loads((folder / RECORD).read_text(encoding="utf-8")))
+    except (FileNotFoundError, ValueError, TypeError):
+        return None
 
 
 def _score(config: AblateConfig, grid: Grid, records: Sequence[Record]) -> int:

@@ -103,6 +103,9 @@ def test_a_run_that_names_no_preset_is_refused(run, tmp_path):
     (tmp_path / "keyframes/config.json").write_text("{}")
     with pytest.raises(Rejected, match="does not name its preset"):
         preset_of(tmp_path)
+    (tmp_path / "keyframes/config.json").write_text('{"preset": {"name": 3, "tokenizer": "old"}}')
+    with pytest.raises(Rejected, match="another version"):
+        preset_of(tmp_path)
 
 
 # --- making ---------------------------------------------------------------------------------------------
@@ -190,6 +193,24 @@ def test_an_interrupted_grid_goes_on_where_it_was(quick, monkeypatch):
     monkeypatch.setattr(ablate_module, "make_cases", whole)
     assert ablate(config) == 0
     assert [each.split()[0] for each in made[2:4]] == ["dynamic", "random"]
+
+
+@pytest.mark.parametrize(("change", "what"), [({"seeds": 0}, "at least 1"), ({"steps": 0}, "at least 1")])
+def test_what_cannot_go_is_refused_before_anything_is_trained(quick, change, what):
+    config, made = quick
+    with pytest.raises(Rejected, match=what):
+        ablate(replace(config, **change))
+    with pytest.raises(Rejected, match="holds no cases"):
+        ablate(replace(config, cases=config.cases / "nowhere"))
+    assert not made and not config.out.exists()
+
+
+def test_a_broken_record_counts_as_none(quick):
+    config, made = quick
+    ablate(config)
+    (config.out / "allocation/dynamic/seed0" / RECORD).write_text("{")
+    made.clear()
+    assert ablate(config) == 0 and made[0].startswith("dynamic") and len(made) == 2
 
 
 def test_cases_without_a_video_end_with_the_code_for_rejects(quick, monkeypatch):
