@@ -106,14 +106,20 @@ def carry(points_BL2: Tensor, moves_BLC: Tensor, side: int) -> Tensor:
 
 
 def warp(image_BCHW: Tensor, flow_B2HW: Tensor) -> Tensor:
-    """Sample the image at every pixel plus its flow (x, y) in pixels; borders repeat."""
+    """Sample the image at every pixel plus its flow (x, y) in pixels; borders repeat.
+
+    Places are float32 at least: in half precision the grid of a wide picture misses by pixels.
+    """
     height, width = image_BCHW.shape[2:]
-    kind, place = flow_B2HW.dtype, flow_B2HW.device
+    kind, place = torch.promote_types(flow_B2HW.dtype, torch.float32), flow_B2HW.device
     xs, ys = (torch.linspace(-1, 1, count, dtype=kind, device=place) for count in (width, height))
     still_HW2 = torch.stack(torch.meshgrid(xs, ys, indexing="xy"), dim=-1)
     step_2 = torch.linspace(2.0 / (width - 1), 2.0 / (height - 1), 2, dtype=kind, device=place)
-    grid_BHW2 = torch.addcmul(still_HW2, flow_B2HW.movedim(1, -1), step_2)
-    return functional.grid_sample(image_BCHW, grid_BHW2, padding_mode="border", align_corners=True)
+    grid_BHW2 = torch.addcmul(still_HW2, flow_B2HW.movedim(1, -1).to(kind), step_2)
+    sampled = functional.grid_sample(
+        image_BCHW.to(kind), grid_BHW2, padding_mode="border", align_corners=True
+    )
+    return sampled.to(image_BCHW.dtype)
 
 
 def to_signed(frames_THW3: Tensor) -> Tensor:

@@ -9,6 +9,7 @@ from model.avatarsync import intervals
 from model.avatarsync.interpolate import Interpolator, InterpolatorConfig
 from model.avatarsync.intervals import Drawn
 from model.avatarsync.state_space import DIRECTIONS, SCANS, MixBlock, from_sequence, to_sequence
+from model.layers import REACH, STILLNESS, carry, warp
 from model.presets import preset_named
 
 FORMS = pytest.mark.parametrize("form", SCANS)
@@ -172,3 +173,33 @@ def test_presets_render_without_numbers(name):
         seconds, t = torch.empty(2), torch.empty(2)
     made = network(*pictures, seconds, t)
     assert made.shape == (2, 3, config.size, config.size) and made.is_meta
+
+
+@torch.no_grad()
+def test_half_precision_gives_the_same_picture_nearly():
+    network, (left, right, seconds) = lively(), pairs_of(2)
+    t = torch.tensor([0.3, 0.6])
+    exact = network(left, right, seconds, t)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        mixed = network(left, right, seconds, t)
+    half = network.to(torch.bfloat16)(*(x.to(torch.bfloat16) for x in (left, right, seconds, t)))
+    for each in (mixed, half):
+        assert (each.float() - exact).abs().mean() < 0.03 * exact.abs().mean()
+
+
+def test_points_carry_what_they_hold_under_a_gaussian():
+    torch.manual_seed(0)
+    points, held = torch.rand(2, 5, 2) * 2 - 1, torch.randn(2, 5, 3)
+    spread = carry(points, held, 16)
+    x, y = (7 + 0.5) / 8 - 1, (11 + 0.5) / 8 - 1
+    near = torch.exp(-(points - torch.tensor([x, y])).square().sum(-1) / (2 * REACH**2))
+    expected = (near[..., None] * held).sum(1) / (near.sum(1)[:, None] + STILLNESS)
+    assert torch.allclose(spread[:, :, 11, 7], expected, atol=1e-6)
+
+
+def test_a_flow_of_one_pixel_reads_the_next_one():
+    image = torch.rand(1, 3, 8, 10)
+    flow = torch.zeros(1, 2, 8, 10)
+    flow[:, 0] = 1.0
+    assert torch.allclose(warp(image, flow)[..., :-1], image[..., 1:], atol=1e-5)
+    assert torch.allclose(warp(image, flow)[..., -1], image[..., -1], atol=1e-5)

@@ -132,7 +132,7 @@ class PairScan(nn.Module):
         both_orders = torch.cat((inner, inner.flip(-1)))
         pace_RC = self.pace(seconds_B[:, None]).repeat(2, 1)
         sequences = torch.stack([to_sequence(both_orders, way) for way in range(DIRECTIONS)])
-        mixed = self._back(self.scans(sequences, pace_RC), inner.shape)
+        mixed = self._back(self.scans(sequences, pace_RC), inner.shape).to(self.leave_norm.weight.dtype)
         read = self.leave(self.leave_norm(mixed.movedim(2, -1)) * functional.silu(gate)[:, None])
         return torch.movedim(read, -1, 2)
 
