@@ -113,18 +113,20 @@ def paper() -> Preset:
 
 
 BATCHES = {"tokenizer": "batch", "keyframes": "clips", "interpolator": "batch"}
-"""What each part's loss calls the size of its batch."""
+"""What each part's loss calls the size of its batch; durations have none."""
 
 
 def adjusted(preset: Preset, part: str, training: dict[str, Any], batch: int | None = None) -> Preset:
     """Change fields of one part's training, and the size of its batch.
 
-    Raises `Rejected("bad_input")` for what is not above zero.
+    Raises `Rejected("bad_input")` for numbers out of range, and a batch where there is none.
     """
     counts = {name: training.get(name) for name in ("steps", "accumulate")} | {"batch": batch}
     for name, value in counts.items():
         if value is not None and value < 1:
             raise Rejected("bad_input", f"--{name} is {value}; give 1 or more")
+    if batch is not None and part not in BATCHES:
+        raise Rejected("bad_input", f"--batch is no setting of {part}; leave it out")
     if not 0.0 <= training.get("ema", 0.0) < 1.0:
         raise Rejected("bad_input", f"--ema is {training['ema']}; give a decay from 0 (off) to below 1")
     changes = {f"{part}_train": replace(getattr(preset, f"{part}_train"), **training)}

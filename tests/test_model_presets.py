@@ -165,3 +165,6 @@ def test_a_preset_is_adjusted_in_one_part_alone():
     for bad, batch in (({"steps": 0}, None), ({"accumulate": -1}, None), ({"ema": 1.0}, None), ({}, 0)):
         with pytest.raises(Rejected, match="give"):
             adjusted(tiny(), "tokenizer", bad, batch)
+    with pytest.raises(Rejected, match="no setting of durations"):
+        adjusted(tiny(), "durations", {}, 4)
+    assert adjusted(tiny(), "durations", {"steps": 5}).durations_train.steps == 5
