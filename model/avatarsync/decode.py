@@ -77,8 +77,9 @@ def lockstep(
     """Decode the same places of all frames of a block at once, block after block; (n, K)."""
     units = len(phonemes_n)
     blocks = [range(at, min(at + config.block, units)) for at in range(0, units, config.block)]
-    memories = (remember(model, phonemes_n, prefix, frames, config) for frames in blocks)
-    return torch.cat([_written(model, memory, config) for memory in memories])
+    return torch.cat(
+        [_written(model, remember(model, phonemes_n, prefix, frames, config), config) for frames in blocks]
+    )
 
 
 @torch.no_grad()
