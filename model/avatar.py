@@ -77,15 +77,24 @@ class Avatar:
 
         save_pretrained(self, Path(folder), **hub)
 
-    def set_reference(self, image: Picture, *, crop: bool = True, face: Choice = "only") -> Speaker:
+    def set_reference(
+        self,
+        image: Picture,
+        *,
+        crop: bool = True,
+        face: Choice = "only",
+        cache: Path | str | None = None,
+    ) -> Speaker:
         """Bind a picture (a file, or RGB (H, W, 3) bytes): what depends on it alone is computed here, once.
 
         `crop` cuts the face out as the run's training data were framed; `face` is `only` (several are
-        refused) or `largest`. Raises `Rejected`: missing_file, bad_input, no_face.
+        refused) or `largest`. `cache` is a folder to keep what was computed in, by run and
+        picture. Raises `Rejected`: missing_file, bad_input, no_face.
         """
         from .speaker import Speaker  # which needs this module
 
-        return Speaker.of(self, image, crop=crop, face=face)
+        kept = None if cache is None else Path(cache)
+        return Speaker.of(self, image, crop=crop, face=face, cache=kept)
 
     def edit_segment(self, project: Path | str, change: Change, audio: Path | str | None = None) -> Edited:
         """Change one phoneme of a project; see `edited.edit_project`."""

@@ -22,6 +22,7 @@ from .hearing import Heard, Request, Sound, hear, hear_blocks
 from .picture import prepare, read_picture
 from .pieces import Piece, enough_memory, make_pieces
 from .project import Origin, recording
+from .remembered import bind_once
 from .save import Label, Made, save
 from .synthesis import Synthesiser
 
@@ -75,12 +76,21 @@ class Speaker:
     """How its videos are made."""
 
     @classmethod
-    def of(cls, avatar: Avatar, image: Picture, *, crop: bool = True, face: Choice = "only") -> Speaker:
+    def of(
+        cls,
+        avatar: Avatar,
+        image: Picture,
+        *,
+        crop: bool = True,
+        face: Choice = "only",
+        cache: Path | None = None,
+    ) -> Speaker:
         """Read, crop and bind a picture; see `Avatar.set_reference`."""
         picture = image if isinstance(image, np.ndarray) else read_picture(Path(image))
         square = prepare(picture, avatar.crop if crop else None, face, avatar.size)
         with enough_memory():
-            return cls(avatar=avatar, reference=bind(avatar, square))
+            reference = bind(avatar, square) if cache is None else bind_once(avatar, square, cache)
+        return cls(avatar=avatar, reference=reference)
 
     def with_config(self, config: GenerateConfig) -> Speaker:
         """Return the same face with other settings; nothing is computed again."""
