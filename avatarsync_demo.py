@@ -62,15 +62,16 @@ def data_steps(out: Path, size: int) -> list[Command]:
     return steps
 
 
-def training_steps(out: Path, preset: str) -> tuple[list[Command], Command]:
-    """List the two trainings that run side by side on a thread each, and the one that follows."""
+def training_steps(out: Path, preset: str) -> tuple[list[Command], list[Command]]:
+    """List the two trainings that run side by side on a thread each, and those that follow."""
     data = ["--data", f"{out}/shards/cmlr", f"{out}/shards/hdtf"]
 
     def train(part: str, threads: int) -> Command:
         options = ["--preset", preset, "--threads", str(threads)]
         return ["model", "train", part, *data, "--out", f"{out}/run", *options]
 
-    return [train("tokenizer", 1), train("interpolator", 1)], train("keyframes", 2)
+    after = [train("keyframes", 2), train("durations", 1)]
+    return [train("tokenizer", 1), train("interpolator", 1)], after
 
 
 def scoring_steps(out: Path) -> list[Command]:
@@ -159,7 +160,7 @@ def demo(config: DemoConfig) -> int:
         run_step(command)
     together, after = training_steps(config.out, config.preset)
     run_side_by_side(together)
-    for command in [after, *scoring_steps(config.out)]:
+    for command in [*after, *scoring_steps(config.out)]:
         run_step(command)
     emit(summary(config.out, (time.monotonic() - started) / 60))
     return DONE

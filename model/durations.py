@@ -60,7 +60,7 @@ class Spoken:
 
 
 class DurationModel(nn.Module):
-    """Median and spread of each phoneme's length in log seconds: a Laplace distribution."""
+    """The median of each phoneme's length, in log seconds."""
 
     rule_P: Tensor
     """Log seconds by rule."""
@@ -74,20 +74,20 @@ class DurationModel(nn.Module):
         self.since, self.until = nn.Embedding(FAR + 1, 4), nn.Embedding(FAR + 1, 4)
         around = (2 * config.context + 1) * (config.symbol_width + 4 + 4) + 4 + 4
         self.hidden = nn.Sequential(nn.Linear(around, config.width), nn.SiLU(), nn.Dropout(config.dropout))
-        self.out = nn.Linear(config.width, 2)
+        self.out = nn.Linear(config.width, 1)
         nn.init.zeros_(self.out.weight)
         nn.init.zeros_(self.out.bias)
         rule = torch.tensor([math.log(usual_length(symbol)) for symbol in phonemes])
         self.register_buffer("rule_P", rule)
 
-    def forward(self, facts_NCF: Tensor) -> tuple[Tensor, Tensor]:
-        """Return medians (N,) and logarithms of the mean absolute deviation (N,)."""
+    def forward(self, facts_NCF: Tensor) -> Tensor:
+        """Return medians, (N,)."""
         symbols, middle = facts_NCF[..., 0], facts_NCF[:, self.config.context]
         around = (self.symbol(symbols), self.viseme(facts_NCF[..., 1]), self.mark(facts_NCF[..., 2]))
         places = (self.since(middle[:, 3]), self.until(middle[:, 4]))
         seen = torch.cat([*(each.flatten(1) for each in around), *places], 1)
-        moved_N, spread_N = self.out(self.hidden(seen)).unbind(1)
-        return self.rule_P[middle[:, 0]] + moved_N, spread_N - 1.0
+        moved_N: Tensor = self.out(self.hidden(seen)).squeeze(1)
+        return self.rule_P[middle[:, 0]] + moved_N
 
 
 def facts_of(
@@ -139,7 +139,7 @@ def tracks_of(data: Sequence[Path], split: str) -> list[tuple[Phoneme, ...]]:
 def make_durations(
     tracks: Sequence[Sequence[Phoneme]], config: DurationConfig, train: TrainConfig
 ) -> Trained[DurationModel]:
-    """Return a fresh network and its objective: the likelihood of lengths under a Laplace distribution."""
+    """Return a fresh network and its objective: the mean absolute error in log seconds."""
     torch.manual_seed(train.seed)
     network = DurationModel(config)
     return Trained(network, _objective(network, spoken_in(tracks, config)), pictures=config.batch)
@@ -148,9 +148,8 @@ def make_durations(
 def _objective(network: DurationModel, spoken: Spoken) -> Objective:
     def draw(rng: np.random.Generator, _: float) -> dict[str, Tensor]:
         rows = rng.integers(0, len(spoken.log_seconds_N), network.config.batch)
-        median, spread = network(torch.as_tensor(spoken.facts_NCF[rows]))
-        off = (median - torch.as_tensor(spoken.log_seconds_N[rows])).abs()
-        return {"loss": (off * torch.exp(-spread) + spread).mean(), "log_error": off.mean().detach()}
+        off = network(torch.as_tensor(spoken.facts_NCF[rows])) - torch.as_tensor(spoken.log_seconds_N[rows])
+        return {"loss": off.abs().mean()}
 
     return draw
 
@@ -161,8 +160,8 @@ def predict(
 ) -> NDArray[np.float64]:
     """Predict the length of every phoneme in seconds, (T,): medians, between SHORTEST and LONGEST."""
     facts = facts_of(symbols, marks, network.config, network.phonemes)
-    median, _ = network(torch.from_numpy(facts))
-    return np.asarray(np.clip(np.exp(median.numpy()), SHORTEST, LONGEST), np.float64)
+    median_T = network(torch.from_numpy(facts))
+    return np.asarray(np.clip(np.exp(median_T.numpy()), SHORTEST, LONGEST), np.float64)
 
 
 @torch.no_grad()
@@ -174,7 +173,7 @@ def compare(network: DurationModel, tracks: Sequence[Sequence[Phoneme]]) -> dict
     rule = network.rule_P[facts[:, network.config.context, 0]]
     return {
         "phonemes": float(len(truth)),
-        "log_error": float((network(facts)[0] - truth).abs().mean()),
+        "log_error": float((network(facts) - truth).abs().mean()),
         "log_error_rule": float((rule - truth).abs().mean()),
     }
 
