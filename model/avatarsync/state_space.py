@@ -21,7 +21,7 @@ from ..scan import selective_scan, ssd_scan
 
 DIRECTIONS = 4
 NUM_STATES = 8
-HEAD_WIDTH = 8
+HEAD_WIDTH = 16
 """Channels that share a decay in the SSD form, or the largest part of it that divides them."""
 ScanForm = Literal["s6", "ssd"]
 

@@ -15,7 +15,7 @@ from datapipe.performance.repeat import interleaved, ratios
 from ..scan import selective_scan, ssd_scan
 from .sizes import Sizes
 
-BATCH, CHANNELS, STATES, HEAD = 2, 64, 16, 8
+BATCH, CHANNELS, STATES, HEAD = 2, 64, 16, 16
 NEAR = 1e-3
 """Difference of values and gradients that the order of sums may make, as a part of the largest value."""
 METHOD = (
