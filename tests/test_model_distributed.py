@@ -8,12 +8,15 @@ from pathlib import Path
 
 import pytest
 import torch
+from toy import SYMBOLS, make_clips
 from training_child import CONFIG, duel
 
 from datapipe.records import Rejected
 from model.checkpoint import load_tensors
 from model.learner import Learner
+from model.presets import tiny
 from model.train import Trained, fit
+from model.training import make_interpolator, make_keyframes, make_tokenizer
 
 HERE = Path(__file__).parent
 
@@ -109,3 +112,25 @@ def test_configurations_of_accelerate_are_read_by_it_and_name_a_block_that_there
         assert issubclass(block, torch.nn.Module)
     else:
         assert config.deepspeed_config["zero_stage"] == 2
+
+
+@pytest.mark.parametrize("part", ["tokenizer", "keyframes", "interpolator"])
+def test_every_part_learns_in_bf16(part, tmp_path):
+    """The first steps of mixed precision are near those of fp32, for all that the paper preset turns on."""
+    preset, clips = tiny(), make_clips(3, 64)
+    ends = {}
+    for precision in ("fp32", "bf16"):
+        made = {
+            "tokenizer": lambda: make_tokenizer(clips, preset),
+            "keyframes": lambda: make_keyframes(
+                clips, preset, make_tokenizer(clips, preset).network, SYMBOLS
+            ),
+            "interpolator": lambda: make_interpolator(clips, preset),
+        }[part]()
+        learner = Learner(made, replace(CONFIG, precision=precision, ema=0.0))
+        learner.begin(tmp_path)
+        told = [learner.update(step) for step in (0, 1, 11)]  # the last one is in the second phase
+        assert all(counted for _, counted in told)
+        ends[precision] = [terms["loss"] for terms, _ in told]
+        learner.end()
+    assert ends["bf16"] == pytest.approx(ends["fp32"], rel=0.05) and ends["bf16"] != ends["fp32"]
