@@ -2,8 +2,9 @@
 
 Under one_to_one a phoneme is one keyframe, and a keyframe is seen in its two neighbouring intervals. Moving a
 boundary moves the instants of up to three keyframes, whose intervals are rendered again from the same tokens.
-The wider scopes write the keyframes again that see the phoneme: its successor under window2, its whole block
-under the others. What was rendered is found by comparison, so nothing is rendered that stays the same.
+The wider scopes write the keyframes again that see the phoneme: its successor too under window2, all later
+ones of its block under accumulative and where frames see frames, its whole block under full. What was rendered
+is found by comparison, so nothing is rendered that stays the same.
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ from datapipe.records import Phoneme, Rejected, Seconds
 from .avatar import Avatar
 from .avatarsync.decode import generate_tokens
 from .avatarsync.intervals import Drawn, frames_before, hold, instants, render_interval
-from .avatarsync.write import Reference, draw_keyframes, instant_of, is_local
+from .avatarsync.masks import frames_touched, phonemes_in_reach
+from .avatarsync.write import Reference, draw_keyframes, instant_of
 from .generate import GenerateConfig
 from .watermark import mark_blocks
 
@@ -177,14 +179,12 @@ def _draw(scene: Scene, score: Score, index: int) -> Drawn:
 def _reach(avatar: Avatar, index: int, total: int, config: GenerateConfig) -> tuple[range, range]:
     """Phonemes that are to be read again, and those whose keyframes may change, when one phoneme does."""
     scope = avatar.keyframes.config
-    if is_local(scope):
-        return range(index, index + 1), range(index, index + 1)
-    if scope.phoneme_scope == "window2" and scope.frame_scope == "none":
-        stop = min(index + 2, total)
-        return range(max(index - 1, 0), stop), range(index, stop)
-    first = index // config.wide_units * config.wide_units
-    block = range(first, min(first + config.wide_units, total))
-    return block, block
+    narrow = scope.phoneme_scope in ("one_to_one", "window2") and scope.frame_scope == "none"
+    first = 0 if narrow else index // config.wide_units * config.wide_units
+    block = range(first, total if narrow else min(first + config.wide_units, total))
+    touched = frames_touched(scope.phoneme_scope, scope.frame_scope, index - first, len(block))
+    again = range(first + touched.start, first + touched.stop)
+    return phonemes_in_reach(scope.phoneme_scope, again, total) if narrow else block, again
 
 
 def _check_span(index: int, span: tuple[Seconds, Seconds], room: tuple[Seconds, Seconds]) -> None:

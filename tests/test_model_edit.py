@@ -113,7 +113,12 @@ def test_an_edit_and_its_undoing_give_the_first_video(avatar, project):
 
 @pytest.mark.parametrize(
     ("scope", "others", "keyframes"),
-    [("window2", "none", {2, 3}), ("accumulative", "none", {2, 3, 4}), ("full", "none", {0, 1, 2, 3, 4})],
+    [
+        ("window2", "none", {2, 3}),
+        ("accumulative", "none", {2, 3, 4}),
+        ("full", "none", {0, 1, 2, 3, 4}),
+        ("one_to_one", "previous", {2, 3, 4}),
+    ],
 )
 def test_wider_scopes_write_again_what_sees_the_phoneme(tmp_path, scope, others, keyframes):
     keyframe_config = dataclasses.replace(PRESET.keyframes, phoneme_scope=scope, frame_scope=others)
