@@ -132,7 +132,7 @@ def bind(avatar: Avatar, picture_HW3: NDArray[np.uint8]) -> Reference:
         raise Rejected(
             "bad_input", f"the reference has {width}x{height} px, the run works at {avatar.size}; crop it"
         )
-    signed_13SS = to_signed(torch.from_numpy(np.ascontiguousarray(picture_HW3))[None].to(avatar.device))
+    signed_13SS = to_signed(torch.tensor(picture_HW3, device=avatar.device)[None])
     prefix = read_prefix(avatar.keyframes, avatar.tokenizer.encode(signed_13SS)[0])
     return Reference(picture_HW3=picture_HW3, prefix=prefix, seen=avatar.tokenizer.look(signed_13SS))
 
