@@ -3,8 +3,8 @@
 Under one_to_one a phoneme is one keyframe, and a keyframe is seen in its two neighbouring intervals. Moving a
 boundary moves the instants of up to three keyframes, whose intervals are rendered again from the same tokens.
 The wider scopes write the keyframes again that see the phoneme: its successor too under window2, all later
-ones of its block under accumulative and where frames see frames, its whole block under full. What was rendered
-is found by comparison, so nothing is rendered that stays the same.
+ones of its block under accumulative and where frames see frames, its whole block under full. What was
+rendered is found by comparison, so nothing is rendered that stays the same.
 """
 
 from __future__ import annotations
