@@ -20,6 +20,7 @@ from model.durations import (
     predict,
     spoken_in,
 )
+from model.hearing import Request, hear
 from model.pace import LONGEST, SHORTEST, usual_length
 from model.train import TrainConfig, fit
 
@@ -134,6 +135,11 @@ def test_the_command_trains_measures_and_reuses(tmp_path, capsys):
     assert network is not None and not network.training
     assert main(command) == 0
     assert "reused" in capsys.readouterr().err
+    (heard,) = hear(Request(language="zh", text="报"), run)
+    assert "as the run learned" in capsys.readouterr().err
+    assert [each.symbol for each in heard.phonemes] == [SILENCE, "b", "ao", SILENCE]
+    lengths = predict(network, [SILENCE, "b", "ao", SILENCE], [None, None, 4, None])
+    assert [each.end - each.start for each in heard.phonemes[1:3]] == pytest.approx(lengths[1:3])
 
 
 def test_the_rule_table_knows_every_phoneme():

@@ -24,6 +24,7 @@ from model.generate import generate
 from model.layers import to_signed
 from model.provenance import read_tag, tag
 from model.speech import from_audio, from_text
+from model.watermark import make_mark
 
 RATE = 16000
 
@@ -85,6 +86,10 @@ def test_text_alone_makes_a_tagged_video_with_a_voice(run, picture, tmp_path):
     assert said is not None and load_avatar(run).run_id in said and "synthetic" in said
     assert probe(out).audio_codec == "aac" and np.abs(read_audio(out)).max() > 0.1
     assert [path.name for path in out.parent.iterdir()] == ["hello.mp4"]
+    assert main([*map(str, arguments), "--no-crop", "--no-watermark", "--out", str(out)]) == 0
+    change = (frames.astype(np.float64) - read_frames(out)).mean((0, 3))
+    mark = make_mark(np.asarray(Image.open(picture)), load_avatar(run).run_id)
+    assert np.corrcoef(change.ravel(), mark.ravel())[0, 1] > 0.6 and read_tag(out) == said
 
 
 def test_text_starts_and_ends_with_a_closed_mouth_and_covers_its_time():
