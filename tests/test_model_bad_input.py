@@ -55,7 +55,7 @@ WRONG = {
     "nothing to say": (["--language", "en"], 2, "--audio"),
     "both": (["--text", "hi", "--audio", "noise.wav", "--language", "en"], 2, "--audio"),
     "text of signs": (["--text", "?!", "--language", "en"], 1, "holds no word"),
-    "empty text": (["--text", "", "--language", "en"], 1, "holds no word"),
+    "empty text": (["--text", "", "--language", "en"], 1, "the text is empty"),
     "no such sound": (["--audio", "nowhere.wav", "--language", "en"], 1, "nowhere.wav"),
     "no sound in it": (["--audio", "text.wav", "--language", "en"], 1, "text.wav"),
     "empty sound": (["--audio", "empty.wav", "--language", "en"], 1, "empty.wav"),
