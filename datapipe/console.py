@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import errno
 import gc
+import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sized
 from typing import TypeVar
@@ -84,6 +85,11 @@ def guarded(command: Callable[[], int | None]) -> int:
     except Rejected as rejected:
         say(f"error: {rejected.message}")
         return WRONG_USE if rejected.reason in WRONG_USE_REASONS else FAILED
+    except BrokenPipeError:  # the reader, such as `head`, has seen enough
+        os.dup2(
+            os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno()
+        )  # what is left in the buffer goes nowhere
+        return DONE
     except OSError as error:
         if error.errno not in PLACE_ERRORS:
             raise

@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import pytest
 
 from datapipe import console
@@ -35,6 +38,20 @@ def test_interruption_is_said_and_has_its_code(capsys) -> None:
 
     assert console.guarded(stop) == 130
     assert "interrupted" in capsys.readouterr().err
+
+
+def test_a_reader_that_has_seen_enough_is_no_error() -> None:
+    program = (
+        "import sys; from datapipe.console import emit, guarded;"
+        "sys.exit(guarded(lambda: [emit('line ' * 200) for _ in range(2000)] and 0))"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as writer:
+        assert writer.stdout and writer.stderr
+        assert writer.stdout.readline().startswith(b"line")
+        writer.stdout.close()
+        assert (writer.stderr.read(), writer.wait()) == (b"", 0)
 
 
 def test_bugs_are_not_swallowed() -> None:
