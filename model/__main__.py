@@ -167,9 +167,11 @@ def _generate_cases(command: GenerateCases) -> int:
     import torch
 
     from .cases import Places, make_cases
+    from .generate import GenerateConfig
 
     torch.set_num_threads(command.threads)
-    places = Places(cases=command.cases, out=command.out, run=command.run, data=command.data)
+    config = GenerateConfig() if command.watermark else GenerateConfig(watermark=None)
+    places = Places(cases=command.cases, out=command.out, run=command.run, data=command.data, config=config)
     failed = make_cases(command.system, places, command.keyframes)
     emit(str(command.out))
     return FAILED if failed else 0

@@ -143,7 +143,7 @@ def _made(config: AblateConfig, grid: Grid, variant: Variant, seed: int, preset:
     began = time.perf_counter()
     mine = changed(preset, variant, seed, config.steps) if grid.trains else None
     run = _trained(config, folder / RUN, mine) if mine else config.run
-    how = GenerateConfig(allocation=variant.allocation, decode=DecodeConfig(seed=seed))
+    how = GenerateConfig(allocation=variant.allocation, decode=DecodeConfig(seed=seed), watermark=None)
     settings = {"preset": to_dict(mine) if mine else None, "generate": to_dict(how), "seed": seed}
     identity = _identity(run, settings, config.cases)
     earlier = _earlier(folder)

@@ -60,8 +60,8 @@ class Places:
     out: Path
     run: Path | None = None
     data: Sequence[Path] = ()
-    config: GenerateConfig = field(default_factory=GenerateConfig)
-    """How the run's videos are made."""
+    config: GenerateConfig = field(default_factory=lambda: GenerateConfig(watermark=None))
+    """How videos are made; unmarked, since some metrics see the faint texture of a mark."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -184,7 +184,7 @@ def _avatarsync(places: Places) -> System:
 
 def _static(places: Places) -> System:
     def make(case: Case, speech: Speech) -> Iterator[NDArray[np.uint8]]:
-        return _marked(case, [hold_still(case.reference_HW3, speech.duration)])
+        return _marked(places, case, hold_still(case.reference_HW3, speech.duration))
 
     return System(name="static", run_id="none", make=make, needs_speech=False)
 
@@ -199,14 +199,14 @@ def _retrieval(places: Places) -> System:
     def make(case: Case, speech: Speech) -> Iterator[NDArray[np.uint8]]:
         speaker = f"{case.sample.source}/{case.sample.speaker}"
         made = retrieve(shelves, speaker, case.reference_HW3, speech.phonemes, speech.duration)
-        return _marked(case, [made])
+        return _marked(places, case, made)
 
     return System(name="retrieval", run_id="none", make=make)
 
 
-def _marked(case: Case, blocks: list[NDArray[np.uint8]]) -> Iterator[NDArray[np.uint8]]:
-    """Mark what no run made."""
-    return mark_blocks(iter(blocks), case.reference_HW3, "none")
+def _marked(places: Places, case: Case, frames_THW3: NDArray[np.uint8]) -> Iterator[NDArray[np.uint8]]:
+    """Mark what no run made, where marks are wanted."""
+    return mark_blocks(iter([frames_THW3]), case.reference_HW3, "none", places.config.watermark)
 
 
 SYSTEMS: dict[str, Callable[[Places], System]] = {

@@ -170,6 +170,8 @@ class GenerateCases:
     keyframes: bool = False
     """Also write teacher-forced keyframes into OUT/KEY.keyframes, for the benchmark's keyframe metrics; needs
     the ground truth KEY.mp4 among the cases."""
+    watermark: bool = False
+    """Mark the videos as `generate` does; some metrics see it (docs/responsible-use.md has figures)."""
     threads: int = 1
     """CPU threads; the small steps of decoding gain nothing from more."""
 

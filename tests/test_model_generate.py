@@ -19,6 +19,7 @@ from model.avatarsync.forced import forced_keyframes
 from model.baselines import hold_still, make_shelves, retrieve
 from model.cases import Places, make_cases
 from model.codebook import join_ids
+from model.detection import detect_file
 from model.film import FilmConfig, Request, make_film
 from model.generate import generate
 from model.layers import to_signed
@@ -177,6 +178,15 @@ def test_cases_are_made_timed_and_failures_named(run, tmp_path):
     assert timing["clips"] == {} and "a" in timing["failures"]
     assert main([*common, "--system", "avatarsync", "--out", str(tmp_path / "ours")]) == 2
     assert main([*common, "--system", "retrieval", "--out", str(tmp_path / "ours")]) == 2
+
+
+def test_cases_are_compared_without_a_mark_unless_asked(run, tmp_path):
+    write_case(tmp_path / "cases")
+    common = ["generate-cases", "--cases", str(tmp_path / "cases"), "--system", "static"]
+    for words, folder in (([], "plain"), (["--watermark"], "marked")):
+        assert main([*common, *words, "--out", str(tmp_path / folder)]) == 0
+    found = [detect_file(tmp_path / folder / "a.mp4").is_marked for folder in ("plain", "marked")]
+    assert found == [False, True]
 
 
 def test_keyframes_are_forced_by_the_true_past(run):
