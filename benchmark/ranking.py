@@ -9,9 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import rankdata
 
 from .intervals import MIN_CLIPS, NUM_FRECHET_RESAMPLES, bounded, clip_draws
 from .records import MetricInfo, RowKind, Score
@@ -72,7 +74,7 @@ def places(
         return Places({}, {}, {})
     systems = {name: score for name, score in valued.items() if kinds[name] == "system"}
     standing = _standing(info, systems, keys)
-    ranks = 1 + _better(standing.tiers_S, standing.badness_S[None])[0]
+    ranks = _ranked(standing.tiers_S, standing.badness_S[None], "min")[0]
     by_name = {name: int(rank) for name, rank in zip(standing.names, ranks, strict=True)}
     others = {name: score for name, score in valued.items() if kinds[name] != "system"}
     stand = {name: _would_stand(info, score, standing) for name, score in others.items()}
@@ -123,25 +125,18 @@ def _drawn_means(score: Score, keys: Sequence[str]) -> NDArray[np.float64]:
     return np.asarray(np.where(counts > 0, sums / np.maximum(counts, 1), score.value), np.float64)
 
 
-def _better(tiers_S: NDArray[np.int64], badness_BS: NDArray[np.float64]) -> NDArray[np.int64]:
-    """How many stand before each, (B, S)."""
-    before = tiers_S[:, None] < tiers_S[None, :]
-    beside = tiers_S[:, None] == tiers_S[None, :]
-    less = badness_BS[:, :, None] < badness_BS[:, None, :]
-    return np.asarray((before | (beside & less)).sum(axis=1))
-
-
-def _equal(tiers_S: NDArray[np.int64], badness_BS: NDArray[np.float64]) -> NDArray[np.int64]:
-    """How many stand at the same place as each, itself included, (B, S)."""
-    beside = tiers_S[:, None] == tiers_S[None, :]
-    same = badness_BS[:, :, None] == badness_BS[:, None, :]
-    return np.asarray((beside & same).sum(axis=1))
+def _ranked(
+    tiers_S: NDArray[np.int64], badness_BS: NDArray[np.float64], ties: Literal["min", "average"]
+) -> NDArray[np.float64]:
+    """Places by tier, then by badness, (B, S); by sorting, so that thousands of systems can be ranked."""
+    within_BS = rankdata(badness_BS, method="dense", axis=1)
+    return np.asarray(rankdata(tiers_S * (badness_BS.shape[1] + 1) + within_BS, method=ties, axis=1))
 
 
 def _ranges(standing: _Standing, ranks: Mapping[str, int]) -> dict[str, tuple[int, int]]:
     if standing.drawn_BS is None:
         return {}
-    drawn = 1 + _better(standing.tiers_S, standing.drawn_BS)
+    drawn = _ranked(standing.tiers_S, standing.drawn_BS, "min")
     lows = np.percentile(drawn, 2.5, axis=0, method="lower")
     highs = np.percentile(drawn, 97.5, axis=0, method="higher")
     found = zip(standing.names, lows, highs, strict=True)
@@ -184,8 +179,10 @@ def average_ranks(
         _standing(info, {name: scores.get(column) for name, scores in cells.items()}, keys)
         for column, info in columns.items()
     ]
-    values = np.mean([_mean_ranks(each.tiers_S, each.badness_S[None])[0] for each in standings], axis=0)
-    drawn = [_mean_ranks(s.tiers_S, s.drawn_BS) for s in standings if s.drawn_BS is not None]
+    values = np.mean(
+        [_ranked(each.tiers_S, each.badness_S[None], "average")[0] for each in standings], axis=0
+    )
+    drawn = [_ranked(s.tiers_S, s.drawn_BS, "average") for s in standings if s.drawn_BS is not None]
     resampled = np.mean(drawn, axis=0) if len(drawn) == len(standings) else None
     found = {}
     for number, name in enumerate(cells):
@@ -196,7 +193,3 @@ def average_ranks(
         ]
         found[name] = AverageRank(value, low, high, tuple(lacks))
     return found
-
-
-def _mean_ranks(tiers_S: NDArray[np.int64], badness_BS: NDArray[np.float64]) -> NDArray[np.float64]:
-    return 1 + _better(tiers_S, badness_BS) + (_equal(tiers_S, badness_BS) - 1) / 2

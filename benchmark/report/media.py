@@ -42,12 +42,12 @@ def _write_case(sources: Sources, case: Case, out: Path, place: str, store: Stor
     tracks = []
     for number, (name, path) in enumerate(_videos(sources, case)):
         tracks.append(_write_track(sources.run, case.key, name, path, out / f"{place}/{number}.mp4", store))
-    heat_max = _write_heats(tracks, out, place)
+    heat_max = write_heats(tracks, out, place)
     picture = f"{place}/reference.png" if case.picture else None
     if case.picture and picture:
         write_bytes(out / picture, case.picture.read_bytes())
     return {
-        **_described(case),
+        **described(case),
         "fps": FPS,
         "num_frames": len(truth_frames),
         "duration": len(truth_frames) / FPS,
@@ -111,7 +111,7 @@ def _opening(run: Run, key: str, name: str, frames: NDArray[np.uint8], store: St
     return [round(float(value), 4) if np.isfinite(value) else None for value in found]
 
 
-def _write_heats(tracks: Sequence[dict[str, Any]], out: Path, place: str) -> float:
+def write_heats(tracks: Sequence[dict[str, Any]], out: Path, place: str) -> float:
     """Write one heat-map per video, all on one scale; return the scale's end in grey levels."""
     maps = [each["map"] for each in tracks if each["map"] is not None]
     top = max((float(np.percentile(each, HEAT_PERCENTILE)) for each in maps), default=0.0) or 1.0
@@ -129,7 +129,8 @@ def write_heat(path: Path, map_HW: NDArray[np.float64], top: float) -> None:
         cv2.imwrite(str(temporary), cv2.applyColorMap(levels, cv2.COLORMAP_INFERNO))
 
 
-def _described(case: Case) -> dict[str, Any]:
+def described(case: Case) -> dict[str, Any]:
+    """Name, words, origin and phonemes of a case, as the player wants them."""
     sample = case.sample
     if sample is None:
         return {"name": case.key, "text": "", "about": "", "phonemes": []}

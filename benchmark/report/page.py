@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import json
 from collections.abc import Sequence
 from html import escape
-from pathlib import Path
 from typing import Any
 
 from ..headlines import Headline, headlines
@@ -16,19 +12,21 @@ from .ablations import ablations
 from .board import board
 from .charts import loss_chart
 from .sections import checks, data, differences, failures, method, warning
+from .shell import asset, embedded, head, players
 from .sources import Curve, Ledger, Sources, preview_places
 
-HERE = Path(__file__).parent
+CHOOSER = """<button type="button" id="previous" aria-label="Previous clip">‹</button>
+<label>clip <select id="case"><!--options--></select></label>
+<button type="button" id="next" aria-label="Next clip">›</button>"""
 
 
 def page(
     sources: Sources, cases: list[dict[str, Any]], curves: Sequence[Curve], ledgers: Sequence[Ledger]
 ) -> str:
     """Put the page together."""
-    style, script = (HERE / name for name in ("style.css", "player.js"))
-    run = sources.run
+    script, run = asset("player.js"), sources.run
     parts = (
-        _head(sources.title, style.read_text(encoding="utf-8"), script.read_text(encoding="utf-8")),
+        head(sources.title, asset("style.css"), [script]),
         _top(sources.title, run),
         "<main>",
         _headlines(headlines(run)),
@@ -43,39 +41,11 @@ def page(
         _curves(curves),
         method(run),
         "</main>",
-        f'<script type="application/json" id="data">{_json({"cases": cases})}</script>',
-        f"<script>{script.read_text(encoding='utf-8')}</script>",
+        embedded("data", {"cases": cases}),
+        f"<script>{script}</script>",
         "</body></html>\n",
     )
     return "\n".join(part for part in parts if part)
-
-
-def _json(value: Any) -> str:
-    """JSON that cannot close the element it stands in."""
-    text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    return (
-        text.replace("&", "\\u0026")
-        .replace("<", "\\u003c")
-        .replace(">", "\\u003e")
-        .replace("\u2028", "\\u2028")
-    )
-
-
-def _head(title: str, style: str, script: str) -> str:
-    policy = (
-        f"default-src 'none'; style-src {_hash(style)}; script-src {_hash(script)}; "
-        "img-src 'self' file:; media-src 'self' file:; base-uri 'none'; form-action 'none'"
-    )
-    return (
-        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-        f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
-        f'<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{escape(title)}</title><style>{style}</style></head><body>"
-    )
-
-
-def _hash(text: str) -> str:
-    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 
 def _top(title: str, run: Run) -> str:
@@ -102,8 +72,7 @@ def _headline(each: Headline) -> str:
 
 def _players(cases: Sequence[dict[str, Any]]) -> str:
     options = "".join(f'<option value="{k}">{escape(case["name"])}</option>' for k, case in enumerate(cases))
-    shell = (HERE / "players.html").read_text(encoding="utf-8")
-    return shell.replace("<!--options-->", options)
+    return players(CHOOSER.replace("<!--options-->", options))
 
 
 def _curves(curves: Sequence[Curve]) -> str:

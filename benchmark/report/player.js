@@ -51,7 +51,7 @@ function showCase(index) {
   pause();
   current = data.cases[index];
   videos = []; leader = null; now = -1;
-  byId("case").value = String(index);
+  if (byId("case")) byId("case").value = String(index);
   const players = byId("players");
   players.replaceChildren();
   if (current.picture) {
@@ -203,13 +203,13 @@ function turn(by) { showCase((data.cases.indexOf(current) + by + data.cases.leng
 byId("play").addEventListener("click", () => (wasPlaying ? pause() : play()));
 byId("back").addEventListener("click", () => step(-1));
 byId("forward").addEventListener("click", () => step(1));
-byId("previous").addEventListener("click", () => turn(-1));
-byId("next").addEventListener("click", () => turn(1));
+byId("previous")?.addEventListener("click", () => turn(-1)); // a page of one clip has no chooser
+byId("next")?.addEventListener("click", () => turn(1));
 byId("scrub").addEventListener("input", (event) => { pause(); show((Number(event.target.value) + 0.5) / current.fps); });
 byId("speed").addEventListener("change", setSpeed);
 byId("sound").addEventListener("change", setSound);
 byId("heat").addEventListener("change", (event) => document.querySelectorAll(".heat").forEach((img) => { img.hidden = !event.target.checked; }));
-byId("case").addEventListener("change", (event) => showCase(Number(event.target.value)));
+byId("case")?.addEventListener("change", (event) => showCase(Number(event.target.value)));
 document.addEventListener("keydown", (event) => {
   if (event.target.closest("input, select, button, summary, a") || event.ctrlKey || event.metaKey || event.altKey) return;
   const action = { " ": () => (wasPlaying ? pause() : play()), ArrowLeft: () => step(-1), ArrowRight: () => step(1), n: () => turn(1), p: () => turn(-1) }[event.key];
