@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
-from functools import cache
 from pathlib import Path
-from typing import Any
 
 from ..ablation import Ablation, markdown, read_ablations, texts
 from ..leaderboard import ARROWS, escaped
+from ..paper.quoted import QuotedTable, quoted
 from .sections import table
 
-PRINTED = Path(__file__).parents[2] / "reports" / "papers" / "avatarsync.json"
 NOT_COMPARABLE = "as printed in the paper: other data, size and protocol. Compare orders, not numbers"
 
 
@@ -36,14 +33,10 @@ def ablation_lines(folder: Path | None) -> Iterator[str]:
             yield from _printed_lines(printed)
 
 
-def printed_table(ours: Ablation) -> dict[str, Any] | None:
+def printed_table(ours: Ablation) -> QuotedTable | None:
     """The paper's table that a grid repeats; None where its numbers are not known (Table 3 is a picture)."""
-    return _printed().get(ours.title.partition(":")[0])
-
-
-@cache
-def _printed() -> dict[str, dict[str, Any]]:
-    return {each["id"]: each for each in json.loads(PRINTED.read_text(encoding="utf-8"))["tables"]}
+    name = ours.title.partition(":")[0]
+    return next((each for each in quoted().tables if each.id == name and each.columns), None)
 
 
 def _ours(each: Ablation) -> str:
@@ -56,22 +49,32 @@ def _theirs(each: Ablation) -> str:
     printed = printed_table(each)
     if printed is None:
         return ""
-    return table(_heads(printed), _rows(printed), f"{printed['id']}, {NOT_COMPARABLE}. {printed['note']}")
+    return table(_heads(printed), _rows(printed), _caption(printed))
 
 
-def _printed_lines(printed: dict[str, Any]) -> Iterator[str]:
+def _caption(printed: QuotedTable) -> str:
+    remarks = dict.fromkeys(_remark(note.row, note.column, note.text) for note in printed.notes)
+    return " ".join((f"{printed.id}, {NOT_COMPARABLE}.", *remarks))
+
+
+def _remark(row: str, column: str, text: str) -> str:
+    about = ", ".join(filter(None, (row, column)))
+    return f"{about}: {text}" if about else text
+
+
+def _printed_lines(printed: QuotedTable) -> Iterator[str]:
     heads = _heads(printed)
-    yield f"{printed['id']}, {NOT_COMPARABLE}. {escaped(printed['note'])}\n"
+    yield f"{escaped(_caption(printed))}\n"
     yield f"| {' | '.join(heads)} |\n{'|---' * len(heads)}|"
     yield from (f"| {' | '.join(row)} |" for row in _rows(printed))
     yield ""
 
 
-def _heads(printed: dict[str, Any]) -> tuple[str, ...]:
-    arrows = printed["arrows_as_printed"]
-    return ("configuration", *(f"{name} {ARROWS[arrow]}" for name, arrow in arrows.items()))
+def _heads(printed: QuotedTable) -> tuple[str, ...]:
+    titles = (f"{each.title} {ARROWS[each.arrow]}" if each.arrow else each.title for each in printed.columns)
+    return ("configuration", *titles)
 
 
-def _rows(printed: dict[str, Any]) -> list[tuple[str, ...]]:
-    names = printed["arrows_as_printed"]
-    return [(row["system"], *(str(row[name]) for name in names)) for row in printed["rows"]]
+def _rows(printed: QuotedTable) -> list[tuple[str, ...]]:
+    columns = [each.name for each in printed.columns]
+    return [(row.name, *(row.cells.get(name, "") for name in columns)) for row in printed.rows]

@@ -1,0 +1,1 @@
+"""The papers' tables and figures again: what they print, and beside it what was measured here."""
