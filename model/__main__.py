@@ -56,7 +56,7 @@ def _train(command: Train) -> int:
     import torch
 
     from .presets import adjusted, preset_named
-    from .training import train_part
+    from .training.parts import train_part
 
     torch.set_num_threads(command.threads)
     names = ("steps", "accumulate", "precision", "ema", "in_memory_gb", "events")
@@ -67,7 +67,7 @@ def _train(command: Train) -> int:
 
 
 def _import_tokenizer(command: ImportTokenizer) -> int:
-    from .importing import import_tokenizer
+    from .published.importing import import_tokenizer
 
     made = import_tokenizer(command.name, command.weights, command.out, command.size, command.averaged)
     say(f"{command.name}: {made.num_tokens} tokens of {made.bits} bits for pictures of {made.size} px")
@@ -76,7 +76,7 @@ def _import_tokenizer(command: ImportTokenizer) -> int:
 
 
 def _curves(command: Curves) -> int:
-    from .curves import draw_curves, read_curves
+    from .training.curves import draw_curves, read_curves
 
     draw_curves(read_curves(command.run), command.out)
     emit(str(command.out))
@@ -84,8 +84,8 @@ def _curves(command: Curves) -> int:
 
 
 def _presets(command: Presets) -> int:
-    from .budget import as_json, as_table, budgets
     from .presets import preset_named
+    from .training.budget import as_json, as_table, budgets
 
     found = [each for name in command.preset for each in budgets(preset_named(name))]
     emit(as_json(found) if command.json else as_table(found))
@@ -95,9 +95,9 @@ def _presets(command: Presets) -> int:
 def _generate(command: Generate) -> int:
     import torch
 
-    from .film import FilmConfig, Request, make_film
-    from .synthesis import Synthesiser
-    from .watermark import WatermarkConfig
+    from .marking.watermark import WatermarkConfig
+    from .speaking.film import FilmConfig, Request, make_film
+    from .speech.synthesis import Synthesiser
 
     torch.set_num_threads(command.threads)
     config = FilmConfig(
@@ -125,7 +125,7 @@ def _generate(command: Generate) -> int:
 
 
 def _edit(command: Edit) -> int:
-    from .project import phoneme_table, read_project
+    from .speaking.project import phoneme_table, read_project
 
     if command.phoneme is None:
         for line in phoneme_table(read_project(command.project).phonemes):
@@ -133,8 +133,8 @@ def _edit(command: Edit) -> int:
         return 0
     import torch
 
-    from .edit import Change
-    from .film import edit_film
+    from .speaking.edit import Change
+    from .speaking.film import edit_film
 
     torch.set_num_threads(command.threads)
     change = Change(index=command.phoneme, to=command.to, start=command.start, end=command.end)
@@ -147,7 +147,7 @@ def _edit(command: Edit) -> int:
 def _stream(command: Stream) -> int:
     import torch
 
-    from .film import Ends, FilmConfig, stream_film
+    from .speaking.film import Ends, FilmConfig, stream_film
 
     torch.set_num_threads(command.threads)
     mark = FilmConfig().watermark if command.watermark else None
@@ -178,7 +178,7 @@ def _generate_cases(command: GenerateCases) -> int:
 
 
 def _detect(command: Detect) -> int:
-    from .detection import DetectConfig, detect_file, sentence
+    from .marking.detection import DetectConfig, detect_file, sentence
 
     found = detect_file(command.video, DetectConfig(key=command.key, false_alarm=command.false_alarm))
     emit(json.dumps(asdict(found)) if command.json else sentence(found))

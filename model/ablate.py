@@ -31,7 +31,7 @@ from .checkpoint import CONFIG, WEIGHTS
 from .generate import GenerateConfig
 from .grids import GRIDS, Grid, GridName, Variant, changed
 from .presets import Preset
-from .training import train_part
+from .training.parts import train_part
 
 RECORD = "ablation.json"
 RUN = "run"

@@ -25,12 +25,12 @@ from .checkpoint import WEIGHTS
 from .framing import read_framing
 from .layers import to_signed
 from .published.network import AnyTokenizer
-from .training import load_interpolator, load_keyframes, load_tokenizer
+from .training.parts import load_interpolator, load_keyframes, load_tokenizer
 
 if TYPE_CHECKING:
-    from .edit import Change
-    from .edited import Edited
-    from .speaker import Picture, Speaker
+    from .speaking.edit import Change
+    from .speaking.edited import Edited
+    from .speaking.speaker import Picture, Speaker
 
 PARTS = ("tokenizer", "keyframes", "interpolator")
 
@@ -91,14 +91,14 @@ class Avatar:
         refused) or `largest`. `cache` is a folder to keep what was computed in, by run and
         picture. Raises `Rejected`: missing_file, bad_input, no_face.
         """
-        from .speaker import Speaker  # which needs this module
+        from .speaking.speaker import Speaker  # which needs this module
 
         kept = None if cache is None else Path(cache)
         return Speaker.of(self, image, crop=crop, face=face, cache=kept)
 
     def edit_segment(self, project: Path | str, change: Change, audio: Path | str | None = None) -> Edited:
         """Change one phoneme of a project; see `edited.edit_project`."""
-        from .edited import edit_project  # which needs this module
+        from .speaking.edited import edit_project  # which needs this module
 
         return edit_project(self, Path(project), change, None if audio is None else Path(audio))
 

@@ -24,10 +24,10 @@ from .baselines import hold_still, make_shelves, retrieve
 from .data import load_clips
 from .generate import GenerateConfig, generate
 from .layers import to_bytes, to_signed
+from .marking.provenance import tag
+from .marking.watermark import mark_blocks
 from .picture import read_picture
-from .provenance import tag
-from .speech import Speech, from_audio
-from .watermark import mark_blocks
+from .speech.phonemes import Speech, from_audio
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

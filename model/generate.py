@@ -3,7 +3,7 @@
 reference -> tokens, once (`avatar.bind`) -> one keyframe per phoneme, block by block, the keyframes
 of a block all at once (stage 1) -> pictures -> everything between them at the exact frame rate (stage 2).
 Frames come as the phonemes do: a clip at once and a stream are the same code and give the same bytes.
-Training is in `training.py`, speech to phonemes in `speech.py`.
+Training is in `training/`, speech to phonemes in `speech/`, files and streams in `speaking/`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from .avatarsync.allocate import Strategy
 from .avatarsync.decode import DecodeConfig
 from .avatarsync.intervals import Drawn, fill_frames
 from .avatarsync.write import FIRST, Reference, gapless, in_blocks, is_local, write_keyframes
-from .watermark import WatermarkConfig, mark_blocks
+from .marking.watermark import WatermarkConfig, mark_blocks
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

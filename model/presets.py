@@ -14,9 +14,9 @@ from .avatarsync.interpolator_objective import InterpolatorLoss
 from .avatarsync.keyframe_objective import KeyframeLoss
 from .avatarsync.keyframes import KeyframeConfig
 from .avatarsync.tokenizer_objective import TokenizerLoss
-from .durations import DurationConfig
+from .speech.durations import DurationConfig
 from .tokenizer import TokenizerConfig
-from .train import TrainConfig
+from .training.loop import TrainConfig
 
 
 def durations_training() -> TrainConfig:

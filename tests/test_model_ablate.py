@@ -21,7 +21,7 @@ from model.checkpoint import save_weights
 from model.generate import GenerateConfig, generate
 from model.grids import GRIDS, changed
 from model.presets import demo, paper, tiny
-from model.training import make_interpolator, make_keyframes, make_tokenizer, to_dict
+from model.training.parts import make_interpolator, make_keyframes, make_tokenizer, to_dict
 
 PRESET = tiny()
 

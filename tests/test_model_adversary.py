@@ -9,12 +9,12 @@ import pytest
 import torch
 from toy import make_clips
 
-from model.adversary import PatchAdversary, deceive, lecam, unmask
 from model.avatarsync.tokenizer_objective import Usage
 from model.checkpoint import RESUME, WEIGHTS, load_tensors, save_weights
 from model.presets import tiny
-from model.train import fit
-from model.training import make_tokenizer
+from model.training.adversary import PatchAdversary, deceive, lecam, unmask
+from model.training.loop import fit
+from model.training.parts import make_tokenizer
 
 
 def test_a_patch_is_seventy_pixels():

@@ -17,7 +17,7 @@ from model import picture
 from model.avatar import Avatar
 from model.framing import note_framing, read_framing
 from model.generate import GenerateConfig
-from model.provenance import read_tag
+from model.marking.provenance import read_tag
 
 FACE, OTHER = (draw_face(i, 0, 1, SIZE) for i in (0, 1))
 SOUND = np.zeros(16000, np.float32)
@@ -82,7 +82,7 @@ def test_a_kept_reference_is_the_computed_one(avatar, tmp_path, monkeypatch):
     (kept,) = tmp_path.iterdir()
     assert kept.name.startswith(avatar.run_id)
     with monkeypatch.context() as patch:
-        patch.setattr("model.remembered.bind", lambda *given: pytest.fail("computed again"))
+        patch.setattr("model.speaking.remembered.bind", lambda *given: pytest.fail("computed again"))
         assert np.array_equal(made(avatar.set_reference(FACE, crop=False, cache=tmp_path)), plain)
     kept.write_bytes(b"damaged")
     assert np.array_equal(made(avatar.set_reference(FACE, crop=False, cache=tmp_path)), plain)

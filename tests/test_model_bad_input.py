@@ -15,11 +15,12 @@ from datapipe import crop
 from datapipe.faces import Face
 from datapipe.media import wav_bytes
 from datapipe.records import Rejected
-from model import hearing, picture
+from model import picture
 from model.__main__ import main
 from model.avatar import Avatar, check_device
-from model.hearing import LONGEST_TRANSCRIPT, hear
 from model.picture import SMALLEST, prepare, read_picture
+from model.speech import hearing
+from model.speech.hearing import LONGEST_TRANSCRIPT, hear
 
 RATE = 16000
 

@@ -5,12 +5,12 @@ import pytest
 import torch
 from toy import SYMBOLS, make_clips
 
-from model import codes as codes_module
-from model.codes import Codes, encode_clip, read_codes
 from model.layers import to_signed
 from model.presets import tiny
 from model.tokenizer import Tokenizer
-from model.training import make_keyframes
+from model.training import codes as codes_module
+from model.training.codes import Codes, encode_clip, read_codes
+from model.training.parts import make_keyframes
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ from PIL import Image
 
 from datapipe.records import Rejected
 from model.__main__ import main
-from model.curves import draw_curves, read_curves, smooth
+from model.training.curves import draw_curves, read_curves, smooth
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from datapipe.records import Keyframe, Manifest, Phoneme, Probe, Rejected, Sampl
 from datapipe.shards import MEMBERS, identity_of, npy_bytes, write_shard
 from model.data import POINTS, load_clips, moving_points
 from model.presets import tiny
-from model.training import train_part
+from model.training.parts import train_part
 
 SIZE = 64
 PRESET = replace(
@@ -135,7 +135,7 @@ def test_an_interrupted_part_is_not_taken_for_finished(shards, tmp_path, monkeyp
     def stop(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("model.learner.Learner.update", stop)
+    monkeypatch.setattr("model.training.learner.Learner.update", stop)
     with pytest.raises(KeyboardInterrupt):
         train_part("tokenizer", [shards], PRESET, tmp_path)
     monkeypatch.undo()

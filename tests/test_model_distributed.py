@@ -13,10 +13,10 @@ from training_child import CONFIG, duel
 
 from datapipe.records import Rejected
 from model.checkpoint import load_tensors
-from model.learner import Learner
 from model.presets import tiny
-from model.train import Trained, fit
-from model.training import make_interpolator, make_keyframes, make_tokenizer
+from model.training.learner import Learner
+from model.training.loop import Trained, fit
+from model.training.parts import make_interpolator, make_keyframes, make_tokenizer
 
 HERE = Path(__file__).parent
 
@@ -105,7 +105,7 @@ def test_configurations_of_accelerate_are_read_by_it_and_name_a_block_that_there
 
     from model.avatarsync import attention
 
-    config = load_config_from_file(str(HERE.parent / "model" / "configs" / f"{name}.yaml"))
+    config = load_config_from_file(str(HERE.parent / "model" / "training" / "configs" / f"{name}.yaml"))
     assert config.distributed_type.name == {"zero2": "DEEPSPEED", "fsdp": "FSDP"}[name]
     if name == "fsdp":
         block = getattr(attention, config.fsdp_config["fsdp_transformer_layer_cls_to_wrap"])

@@ -10,7 +10,7 @@ from small import dataset, sample
 from datapipe.phonemes import PHONEMES
 from datapipe.records import SILENCE, Keyframe, Phoneme, Rejected
 from model.__main__ import main
-from model.durations import (
+from model.speech.durations import (
     DurationConfig,
     DurationModel,
     compare,
@@ -20,9 +20,9 @@ from model.durations import (
     predict,
     spoken_in,
 )
-from model.hearing import Request, hear
-from model.pace import LONGEST, SHORTEST, usual_length
-from model.train import TrainConfig, fit
+from model.speech.hearing import Request, hear
+from model.speech.pace import LONGEST, SHORTEST, usual_length
+from model.training.loop import TrainConfig, fit
 
 SYMBOLS = ("AA", "IY", "M", "S", "b", "ian", "ao")
 CONFIG = DurationConfig()

@@ -10,12 +10,12 @@ from toy_run import PRESET, SIZE, spoken, write_run
 
 from datapipe.media import probe, read_audio, wav_bytes
 from datapipe.records import Rejected
-from model import edit
 from model.__main__ import main
 from model.avatar import Avatar
-from model.edit import Change, changed, stretches
 from model.generate import generate
-from model.project import open_project, read_project
+from model.speaking import edit
+from model.speaking.edit import Change, changed, stretches
+from model.speaking.project import open_project, read_project
 
 SYMBOLS = ("SIL", "AA", "M", "IY", "S", "OW", "SIL")
 DURATION = 1.4

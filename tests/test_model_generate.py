@@ -19,13 +19,13 @@ from model.avatarsync.forced import forced_keyframes
 from model.baselines import hold_still, make_shelves, retrieve
 from model.cases import Places, make_cases
 from model.codebook import join_ids
-from model.detection import detect_file
-from model.film import FilmConfig, Request, make_film
 from model.generate import generate
 from model.layers import to_signed
-from model.provenance import read_tag, tag
-from model.speech import from_audio, from_text
-from model.watermark import make_mark
+from model.marking.detection import detect_file
+from model.marking.provenance import read_tag, tag
+from model.marking.watermark import make_mark
+from model.speaking.film import FilmConfig, Request, make_film
+from model.speech.phonemes import from_audio, from_text
 
 RATE = 16000
 

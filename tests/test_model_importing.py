@@ -17,12 +17,19 @@ from model.avatar import bind, load_avatar
 from model.avatarsync.render import decode_pictures
 from model.checkpoint import save_weights
 from model.generate import generate
-from model.importing import import_tokenizer
 from model.layers import to_signed
 from model.presets import tiny
 from model.published.families import VARIANTS
-from model.train import fit
-from model.training import TRAIN, Job, check_tokenizer, load_tokenizer, make_interpolator, make_keyframes
+from model.published.importing import import_tokenizer
+from model.training.loop import fit
+from model.training.parts import (
+    TRAIN,
+    Job,
+    check_tokenizer,
+    load_tokenizer,
+    make_interpolator,
+    make_keyframes,
+)
 
 PRESET = tiny()
 SMALLER = replace(PRESET, tokenizer=replace(PRESET.tokenizer, size=32))

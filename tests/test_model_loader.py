@@ -13,8 +13,8 @@ from datapipe.shards import read_samples
 from model.avatarsync.draws import clip_odds
 from model.checkpoint import RESUME
 from model.data import to_clip
-from model.loader import AHEAD, Stream, clips_for, epoch_order, find_clips, read_clip
-from model.train import TrainConfig, Trained, fit
+from model.training.loader import AHEAD, Stream, clips_for, epoch_order, find_clips, read_clip
+from model.training.loop import TrainConfig, Trained, fit
 
 
 @pytest.fixture(scope="module")

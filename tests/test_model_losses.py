@@ -15,7 +15,7 @@ from model.avatarsync.losses import LOOKS, facial_term, identity_term, lpips_ter
 from model.codebook import SignCodebook, ids_to_bits, split_ids
 from model.presets import demo, paper, tiny
 from model.tokenizer import Tokenizer
-from model.training import make_keyframes, make_tokenizer
+from model.training.parts import make_keyframes, make_tokenizer
 
 PRESET = tiny()
 GROUPS = PRESET.tokenizer.groups

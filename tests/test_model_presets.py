@@ -12,11 +12,11 @@ from datapipe.records import Rejected
 from model.__main__ import main
 from model.avatarsync.keyframes import KeyframeTransformer
 from model.avatarsync.vocabulary import Vocabulary
-from model.budget import as_table, budgets
-from model.learner import Learner
 from model.presets import adjusted, demo, paper, tiny
-from model.throughput import Pace, count_flops, measured_peak
-from model.training import make_interpolator, make_keyframes, make_tokenizer
+from model.training.budget import as_table, budgets
+from model.training.learner import Learner
+from model.training.parts import make_interpolator, make_keyframes, make_tokenizer
+from model.training.throughput import Pace, count_flops, measured_peak
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -16,8 +16,8 @@ from training_child import CONFIG, duel
 
 from datapipe.records import Rejected
 from model.checkpoint import RESUME, load_tensors, save_tensors
-from model.learner import Learner
-from model.train import Trained, fit
+from model.training.learner import Learner
+from model.training.loop import Trained, fit
 
 HERE = Path(__file__).parent
 

@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 from datapipe.media import SAMPLE_RATE, read_audio
 from datapipe.records import SILENCE, Rejected
 from datapipe.weights import resolve
-from model.durations import DurationConfig, DurationModel
-from model.hearing import Request, hear
-from model.pace import SHORTEST, PaceConfig
-from model.speech import from_text, from_voice
-from model.synthesis import Synthesiser
-from model.wording import read_phrases
+from model.speech.durations import DurationConfig, DurationModel
+from model.speech.hearing import Request, hear
+from model.speech.pace import SHORTEST, PaceConfig
+from model.speech.phonemes import from_text, from_voice
+from model.speech.synthesis import Synthesiser
+from model.speech.wording import read_phrases
 
 TEXT = "In being comparatively modern."
 """What LJ001-0002 says."""

@@ -18,14 +18,14 @@ from datapipe.records import Phoneme, Rejected
 from datapipe.segment import SegmentConfig, segments
 from datapipe.sound import sound_blocks
 from datapipe.track import loudness
-from model import hearing
 from model.__main__ import main
 from model.avatar import Avatar
 from model.avatarsync.intervals import frames_before, instants
 from model.avatarsync.write import in_blocks
 from model.generate import GenerateConfig, generate
-from model.hearing import Heard, cut_blocks, hear_blocks
-from model.speech import Speech
+from model.speech import hearing
+from model.speech.hearing import Heard, cut_blocks, hear_blocks
+from model.speech.phonemes import Speech
 
 STEP = SAMPLE_RATE // FPS
 SYMBOLS = ("SIL", "AA", "M", "IY", "S", "OW", "UW", "EH", "M", "AA", "IY", "SIL")

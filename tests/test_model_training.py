@@ -14,10 +14,10 @@ from model.avatarsync.decode import generate_tokens, read_prefix
 from model.avatarsync.interpolate import Interpolator, InterpolatorConfig
 from model.checkpoint import Done, load_weights, save_tensors, save_weights
 from model.layers import to_signed
-from model.learner import Learner
 from model.presets import demo, paper, preset_named, tiny
-from model.train import TrainConfig, Trained, finish, finished, fit, judged, rate_at
-from model.training import check_tokenizer, make_interpolator, make_keyframes, make_tokenizer
+from model.training.learner import Learner
+from model.training.loop import TrainConfig, Trained, finish, finished, fit, judged, rate_at
+from model.training.parts import check_tokenizer, make_interpolator, make_keyframes, make_tokenizer
 
 PRESET = tiny()
 

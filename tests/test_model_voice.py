@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from datapipe.phonemes import PHONEMES
 from datapipe.records import Phoneme
-from model.speech import from_text
-from model.voice import CONSONANTS, VOWELS, pieces, say_by_rule
+from model.speech.phonemes import from_text
+from model.speech.voice import CONSONANTS, VOWELS, pieces, say_by_rule
 
 
 def one(symbol: str, seconds: float = 0.4) -> list[Phoneme]:

@@ -12,8 +12,8 @@ from toy import make_clips
 
 from datapipe.media import read_frames, write_video
 from model.__main__ import main
-from model.detection import NUM_PLACES, DetectConfig, chance, detect, read_run
-from model.watermark import (
+from model.marking.detection import NUM_PLACES, DetectConfig, chance, detect, read_run
+from model.marking.watermark import (
     NUM_BITS,
     WatermarkConfig,
     add_mark,

@@ -14,7 +14,7 @@ from toy import make_clips
 from datapipe.records import Phoneme
 from model.checkpoint import save_weights
 from model.presets import tiny
-from model.training import make_interpolator, make_keyframes, make_tokenizer, to_dict
+from model.training.parts import make_interpolator, make_keyframes, make_tokenizer, to_dict
 
 PRESET = tiny()
 SIZE = PRESET.tokenizer.size

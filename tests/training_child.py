@@ -10,10 +10,10 @@ import torch
 from toy import make_clips
 
 from model.checkpoint import save_tensors
-from model.learner import this_process
 from model.presets import tiny
-from model.train import TrainConfig, Trained, fit
-from model.training import make_interpolator
+from model.training.learner import this_process
+from model.training.loop import TrainConfig, Trained, fit
+from model.training.parts import make_interpolator
 
 CONFIG = TrainConfig(steps=12, learning_rate=1e-3, checkpoint_every=3, log_every=1, ema=0.9)
 SIZE = 32

@@ -14,9 +14,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..codes import Codes
 from ..data import TalkingClip
 from ..published.network import AnyTokenizer
+from ..training.codes import Codes
 from .draws import Objective, boxes_at, clip_odds, faces_at, mouth_psnr, pictures_at, points_at
 from .keyframes import KeyframeTransformer
 from .losses import LOOKS, mouth_places, mouth_weights, token_cross_entropy, weighted_l1

@@ -13,11 +13,11 @@ from torch import Tensor
 
 from datapipe.networks.lpips import lpips_loss
 
-from ..adversary import PatchAdversary, deceive, lecam, unmask
 from ..data import TalkingClip
 from ..published.network import AnyTokenizer
 from ..tokenizer import Rebuilt
-from ..train import judged
+from ..training.adversary import PatchAdversary, deceive, lecam, unmask
+from ..training.loop import judged
 from .draws import Objective, PictureLoss, boxes_at, clip_odds, picture_terms, pictures_at, points_at
 
 USAGE_BATCHES = 50

@@ -20,7 +20,7 @@ from ..avatar import Avatar
 from ..avatarsync.decode import DecodeConfig
 from ..generate import GenerateConfig
 from ..presets import preset_named
-from ..speaker import Speaker
+from ..speaking.speaker import Speaker
 from .clocks import STAGES, clocked, now
 from .growth import random_picture
 from .seeded import seeded_avatar

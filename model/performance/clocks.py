@@ -11,9 +11,11 @@ import torch
 
 from datapipe.records import Seconds
 
-from .. import hearing, speaker, watermark
 from ..avatar import Avatar
 from ..avatarsync import write
+from ..marking import watermark
+from ..speaking import speaker
+from ..speech import hearing
 
 STAGES = ("speech", "picture", "reference", "keyframes", "pictures", "pairs", "frames", "mark")
 MEANINGS = {

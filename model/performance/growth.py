@@ -24,7 +24,7 @@ from datapipe.records import SILENCE, Phoneme, Probe, Sample, Seconds, to_json
 
 from ..avatarsync.decode import lockstep, read_prefix
 from ..presets import Preset, preset_named
-from ..voice import say_by_rule
+from ..speech.voice import say_by_rule
 from .decoding import random_tokens
 from .seeded import seeded_avatar
 from .sizes import Sizes

@@ -22,9 +22,9 @@ from datapipe.files import sha256_of, write_text
 from datapipe.lossless import Roll, new_roll, read_roll
 from datapipe.records import Phoneme, Rejected, read_record, to_json
 
-from .avatarsync.intervals import Drawn
-from .checkpoint import load_tensors, save_tensors
-from .generate import GenerateConfig
+from ..avatarsync.intervals import Drawn
+from ..checkpoint import load_tensors, save_tensors
+from ..generate import GenerateConfig
 
 FILE = "project.json"
 SCHEMA = "avatarsync-project/1"

@@ -23,8 +23,8 @@ from datapipe.console import say, track
 from datapipe.files import write_text
 from datapipe.records import Rejected
 
-from .avatarsync.draws import Objective
-from .checkpoint import DONE, RESUME, SHARDED, Done
+from ..avatarsync.draws import Objective
+from ..checkpoint import DONE, RESUME, SHARDED, Done
 from .loader import Stream
 from .logbook import Logbook
 

@@ -19,25 +19,25 @@ from datapipe.phonemes import PHONEMES
 from datapipe.records import Rejected, from_dict, to_dict
 from datapipe.shards import identity_of
 
-from .avatarsync.interpolate import Interpolator, InterpolatorConfig
-from .avatarsync.interpolator_objective import interpolator_objective
-from .avatarsync.keyframe_objective import keyframes_objective
-from .avatarsync.keyframes import KeyframeConfig, KeyframeTransformer
-from .avatarsync.tokenizer_objective import make_opponent, tokenizer_objective
-from .avatarsync.vocabulary import Vocabulary
-from .checkpoint import RESUME, SHARDED, WEIGHTS, Done, load_config, load_weights, save_weights
+from ..avatarsync.interpolate import Interpolator, InterpolatorConfig
+from ..avatarsync.interpolator_objective import interpolator_objective
+from ..avatarsync.keyframe_objective import keyframes_objective
+from ..avatarsync.keyframes import KeyframeConfig, KeyframeTransformer
+from ..avatarsync.tokenizer_objective import make_opponent, tokenizer_objective
+from ..avatarsync.vocabulary import Vocabulary
+from ..checkpoint import RESUME, SHARDED, WEIGHTS, Done, load_config, load_weights, save_weights
+from ..data import TalkingClip
+from ..framing import note_framing
+from ..presets import Preset
+from ..published.config import PublishedConfig
+from ..published.importing import imported_in
+from ..published.network import AnyTokenizer, PublishedTokenizer
+from ..speech.durations import compare, make_durations, tracks_of
+from ..tokenizer import Tokenizer, TokenizerConfig
 from .codes import CODES, Codes
-from .data import TalkingClip
-from .durations import compare, make_durations, tracks_of
-from .framing import note_framing
-from .importing import imported_in
 from .learner import this_process
 from .loader import Stream, clips_for
-from .presets import Preset
-from .published.config import PublishedConfig
-from .published.network import AnyTokenizer, PublishedTokenizer
-from .tokenizer import Tokenizer, TokenizerConfig
-from .train import NetworkT, TrainConfig, Trained, finish, finished, fit
+from .loop import NetworkT, TrainConfig, Trained, finish, finished, fit
 
 Part = Literal["tokenizer", "keyframes", "interpolator", "durations"]
 IDENTITY, EVALUATION = "identity.json", "evaluation.json"

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from datapipe.media import FPS, SAMPLE_RATE, read_audio
 from datapipe.records import Phoneme, Rejected
 
-from .avatar import Avatar, bind
+from ..avatar import Avatar, bind
 from .edit import Change, Scene, Score, changed, edited_frames, plan, rewritten
 from .pieces import Piece
 from .project import Opened, Origin, open_project, recording

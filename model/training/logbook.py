@@ -12,7 +12,7 @@ from typing import Any, Self
 
 from datapipe.files import write_text
 
-from .checkpoint import LOG
+from ..checkpoint import LOG
 from .throughput import Pace, count_flops
 
 EVENTS = "events"

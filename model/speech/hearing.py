@@ -22,7 +22,7 @@ from datapipe.sound import sound_blocks
 from datapipe.track import loudness
 
 from .durations import load_durations
-from .speech import Speech, from_audio, from_text, from_voice
+from .phonemes import Speech, from_audio, from_text, from_voice
 from .synthesis import Synthesiser
 
 Sound = NDArray[np.float32]

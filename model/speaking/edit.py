@@ -21,13 +21,13 @@ from torch import Tensor
 
 from datapipe.records import Phoneme, Rejected, Seconds
 
-from .avatar import Avatar
-from .avatarsync.decode import generate_tokens
-from .avatarsync.intervals import Drawn, frames_before, hold, instants, render_interval
-from .avatarsync.masks import frames_touched, phonemes_in_reach
-from .avatarsync.write import Reference, draw_keyframes, instant_of
-from .generate import GenerateConfig
-from .watermark import mark_blocks
+from ..avatar import Avatar
+from ..avatarsync.decode import generate_tokens
+from ..avatarsync.intervals import Drawn, frames_before, hold, instants, render_interval
+from ..avatarsync.masks import frames_touched, phonemes_in_reach
+from ..avatarsync.write import Reference, draw_keyframes, instant_of
+from ..generate import GenerateConfig
+from ..marking.watermark import mark_blocks
 
 SHORTEST: Seconds = 0.01
 """A phoneme keeps at least this length."""

@@ -12,11 +12,11 @@ from torch import Tensor
 
 from datapipe.records import Rejected
 
-from .avatar import Avatar, bind
-from .avatarsync.decode import Prefix
-from .avatarsync.write import Reference
-from .checkpoint import load_tensors, save_tensors
-from .tokenizer import Seen
+from ..avatar import Avatar, bind
+from ..avatarsync.decode import Prefix
+from ..avatarsync.write import Reference
+from ..checkpoint import load_tensors, save_tensors
+from ..tokenizer import Seen
 
 
 def bind_once(avatar: Avatar, picture_HW3: NDArray[np.uint8], cache: Path) -> Reference:

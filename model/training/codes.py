@@ -13,10 +13,10 @@ from torch import Tensor
 
 from datapipe.records import Rejected
 
-from .checkpoint import load_noted, save_tensors
-from .data import TalkingClip
-from .layers import to_signed
-from .published.network import AnyTokenizer
+from ..checkpoint import load_noted, save_tensors
+from ..data import TalkingClip
+from ..layers import to_signed
+from ..published.network import AnyTokenizer
 
 CODES = "codes.safetensors"
 BLOCK = 32

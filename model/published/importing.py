@@ -10,10 +10,10 @@ from typing import Any
 from datapipe.files import sha256_of
 from datapipe.records import Rejected, to_dict
 
-from .checkpoint import CONFIG, DONE, WEIGHTS, save_weights
-from .published.config import PublishedConfig
-from .published.families import variant_named
-from .published.layouts import load_published
+from ..checkpoint import CONFIG, DONE, WEIGHTS, save_weights
+from .config import PublishedConfig
+from .families import variant_named
+from .layouts import load_published
 
 
 def import_tokenizer(

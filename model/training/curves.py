@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from datapipe.files import publish
 from datapipe.records import Rejected
 
-from .checkpoint import LOG
+from ..checkpoint import LOG
 
 NO_TERMS = {"step", "steps_per_second", "pictures_per_second", "mfu", "skipped"}
 ORDER = ("durations", "tokenizer", "keyframes", "interpolator")

@@ -21,11 +21,11 @@ from datapipe.phonemes import PHONEMES
 from datapipe.records import SILENCE, Phoneme, Rejected, from_dict
 from datapipe.shards import read_metas
 
-from .avatarsync.draws import Objective
-from .avatarsync.vocabulary import NUM_CLASSES, viseme_class
-from .checkpoint import load_config, load_weights
+from ..avatarsync.draws import Objective
+from ..avatarsync.vocabulary import NUM_CLASSES, viseme_class
+from ..checkpoint import load_config, load_weights
+from ..training.loop import TrainConfig, Trained
 from .pace import LONGEST, SHORTEST, usual_length
-from .train import TrainConfig, Trained
 
 PART = "durations"
 MARKS = 6

@@ -23,10 +23,10 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from datapipe.files import write_text
 from datapipe.records import Rejected
 
-from .checkpoint import RESUME, SHARDED, Side, check_and_load, load_resume, save_resume, under
+from ..checkpoint import RESUME, SHARDED, Side, check_and_load, load_resume, save_resume, under
 from .logbook import LogPlan
+from .loop import TrainConfig, Trained, make_optimizer, rate_at
 from .throughput import measured_peak
-from .train import TrainConfig, Trained, make_optimizer, rate_at
 
 Terms = dict[str, Tensor]
 POINTER = "latest"

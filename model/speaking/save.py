@@ -16,9 +16,9 @@ from datapipe.console import track
 from datapipe.media import FPS, new_reel
 from datapipe.records import Rejected, Seconds
 
+from ..marking.provenance import tag
 from .pieces import Piece
 from .project import Recorder
-from .provenance import tag
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -14,17 +14,17 @@ from numpy.typing import NDArray
 from datapipe.crop import Choice
 from datapipe.records import Phoneme, Rejected
 
-from .avatar import Avatar, bind
-from .avatarsync.intervals import Drawn
-from .avatarsync.write import Reference
-from .generate import GenerateConfig
-from .hearing import Heard, Request, Sound, hear, hear_blocks
-from .picture import prepare, read_picture
+from ..avatar import Avatar, bind
+from ..avatarsync.intervals import Drawn
+from ..avatarsync.write import Reference
+from ..generate import GenerateConfig
+from ..picture import prepare, read_picture
+from ..speech.hearing import Heard, Request, Sound, hear, hear_blocks
+from ..speech.synthesis import Synthesiser
 from .pieces import Piece, enough_memory, make_pieces
 from .project import Origin, recording
 from .remembered import bind_once
 from .save import Label, Made, save
-from .synthesis import Synthesiser
 
 Picture = Path | str | NDArray[np.uint8]
 

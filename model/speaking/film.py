@@ -13,14 +13,14 @@ from datapipe.phonemes import check_language
 from datapipe.records import Rejected
 from datapipe.sound import sound_blocks
 
-from .avatar import Avatar
-from .avatarsync.decode import DecodeConfig
+from ..avatar import Avatar
+from ..avatarsync.decode import DecodeConfig
+from ..generate import GenerateConfig
+from ..marking.watermark import WatermarkConfig
+from ..speech.hearing import Request
 from .edit import Change
-from .generate import GenerateConfig
-from .hearing import Request
 from .project import read_project
 from .save import Made, save
-from .watermark import WatermarkConfig
 
 __all__ = ["Ends", "FilmConfig", "Request", "edit_film", "make_film", "stream_film"]
 

@@ -20,7 +20,7 @@ from datapipe.console import say
 from datapipe.records import Sample, from_json
 from datapipe.shards import open_shard, stored
 
-from .data import MIN_KEYFRAMES, TalkingClip, check_size, load_clips, to_clip
+from ..data import MIN_KEYFRAMES, TalkingClip, check_size, load_clips, to_clip
 
 AHEAD = 4
 """Clips that are decoded before they are asked for."""

@@ -16,14 +16,14 @@ from torch import Tensor, nn
 from datapipe.phonemes import PHONEMES
 from datapipe.records import to_dict
 
-from .avatarsync.interpolate import Interpolator
-from .avatarsync.keyframes import KeyframeTransformer
-from .avatarsync.tokenizer_objective import make_opponent
-from .avatarsync.vocabulary import Vocabulary
-from .presets import Preset
+from ..avatarsync.interpolate import Interpolator
+from ..avatarsync.keyframes import KeyframeTransformer
+from ..avatarsync.tokenizer_objective import make_opponent
+from ..avatarsync.vocabulary import Vocabulary
+from ..presets import Preset
+from ..tokenizer import Tokenizer
+from .loop import TrainConfig
 from .throughput import count_flops
-from .tokenizer import Tokenizer
-from .train import TrainConfig
 
 GB = 1e9
 MOMENTS = 2

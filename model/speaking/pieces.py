@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 from datapipe.media import FPS, SAMPLE_RATE
 from datapipe.records import Phoneme, Rejected
 
-from .avatar import Avatar
-from .avatarsync.intervals import Drawn
-from .avatarsync.write import Reference
-from .generate import GenerateConfig, fill, write
-from .hearing import Heard, Sound
+from ..avatar import Avatar
+from ..avatarsync.intervals import Drawn
+from ..avatarsync.write import Reference
+from ..generate import GenerateConfig, fill, write
+from ..speech.hearing import Heard, Sound
 
 OUT_OF_MEMORY = ("not enough memory", "out of memory", "can't allocate memory")
 """What torch's allocators say in a plain RuntimeError."""

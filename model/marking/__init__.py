@@ -1,0 +1,1 @@
+"""Say in a video that it is made: metadata and an invisible mark."""

@@ -1,0 +1,1 @@
+"""A portrait that speaks: pieces, files, streams, projects and edits."""

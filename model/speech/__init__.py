@@ -1,0 +1,1 @@
+"""Sound or text to phonemes with times."""
