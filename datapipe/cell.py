@@ -3,11 +3,11 @@
 The parent sends one message at a time and waits; the child answers, or is killed when it takes too long or
 too much memory, and the next message starts another. Messages are JSON, one a line, on the child's stdin
 and stdout; whatever a library prints goes to stderr. A child ends when its parent does, however that ends.
+The worker of a tool environment is such a child too, with another interpreter.
 """
 
 from __future__ import annotations
 
-import ctypes
 import importlib
 import json
 import os
@@ -22,12 +22,12 @@ from pathlib import Path
 from typing import IO, Any
 
 from .records import Seconds
+from .scratch import sweep_fast_folders
+from .tools.serve import die_with_parent, own_pipes
 
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 GLANCE: Seconds = 0.25
 """How often the child's memory is looked at."""
-DIE_WITH_PARENT = 1
-"""prctl's PR_SET_PDEATHSIG."""
 
 Message = dict[str, Any]
 
@@ -40,11 +40,29 @@ class CellLost(Exception):
         self.how = how
 
 
-class Cell:
-    """A child that answers messages with the function `module:name`, started when it is first needed."""
+def run_ourselves(target: str, scratch: Path) -> subprocess.Popen[bytes]:
+    """Start our own interpreter on the function `module:name`; its temporary files go into `scratch`."""
+    return subprocess.Popen(
+        [sys.executable, "-m", __name__, target, str(os.getpid())],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        bufsize=0,
+        env=os.environ | {"TMPDIR": str(scratch)},
+    )
 
-    def __init__(self, target: str) -> None:
+
+class Cell:
+    """A child that answers messages about a target, started when it is first needed.
+
+    `launch` starts it, given the target and a folder for its temporary files, with pipes for stdin and
+    stdout: as it comes, our own interpreter on the function `module:name`.
+    """
+
+    def __init__(
+        self, target: str, launch: Callable[[str, Path], subprocess.Popen[bytes]] = run_ourselves
+    ) -> None:
         self._target = target
+        self._launch = launch
         self._child: subprocess.Popen[bytes] | None = None
         self._scratch: tempfile.TemporaryDirectory[str] | None = None
 
@@ -66,22 +84,16 @@ class Cell:
     def close(self) -> None:
         """End the child, whatever it is doing, and take its temporary files away."""
         if self._child is not None and self._scratch is not None:
-            self._child.kill()
-            self._child.wait()
+            _kill(self._child)
             self._scratch.cleanup()
+            sweep_fast_folders()  # its own children's, which die with it
             self._child = self._scratch = None
 
     def _started(self) -> subprocess.Popen[bytes]:
         if self._child is None or self._child.poll() is not None:
             self.close()
             self._scratch = tempfile.TemporaryDirectory(prefix="avatarsync.")
-            self._child = subprocess.Popen(
-                [sys.executable, "-m", __name__, self._target],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                bufsize=0,
-                env=os.environ | {"TMPDIR": self._scratch.name},
-            )
+            self._child = self._launch(self._target, Path(self._scratch.name))
         return self._child
 
     def _line(self, child: subprocess.Popen[bytes], timeout: Seconds, memory_bytes: int) -> bytes:
@@ -104,6 +116,14 @@ class Cell:
         return f"it was ended by {signal.Signals(-code).name}" if code < 0 else f"it ended with code {code}"
 
 
+def _kill(child: subprocess.Popen[bytes]) -> None:
+    """End a child, with all that it started when it leads a group of its own."""
+    if child.poll() is None and os.getpgid(child.pid) == child.pid:
+        os.killpg(child.pid, signal.SIGKILL)
+    child.kill()
+    child.wait()
+
+
 def _check(pid: int, until: float, timeout: Seconds, memory_bytes: int) -> None:
     used = _resident_bytes(pid)
     if used > memory_bytes:
@@ -113,11 +133,13 @@ def _check(pid: int, until: float, timeout: Seconds, memory_bytes: int) -> None:
 
 
 def _resident_bytes(pid: int) -> int:
-    """Memory a process holds; 0 where the system does not tell."""
+    """Memory that a process and its children hold; 0 where the system does not tell."""
     try:
-        return int(Path(f"/proc/{pid}/statm").read_bytes().split()[1]) * PAGE_BYTES
+        own = int(Path(f"/proc/{pid}/statm").read_bytes().split()[1]) * PAGE_BYTES
+        lists = [(thread / "children").read_bytes() for thread in Path(f"/proc/{pid}/task").iterdir()]
     except (OSError, IndexError):
         return 0
+    return own + sum(_resident_bytes(int(child)) for child in b" ".join(lists).split())
 
 
 def serve(target: str, requests: IO[bytes], answers: IO[bytes]) -> None:
@@ -131,11 +153,8 @@ def serve(target: str, requests: IO[bytes], answers: IO[bytes]) -> None:
 
 def _main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent answers it
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(DIE_WITH_PARENT, signal.SIGKILL)
-    answers = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # libraries that print must not write between the answers
-    serve(sys.argv[1], sys.stdin.buffer, answers)
+    die_with_parent(int(sys.argv[2]))
+    serve(sys.argv[1], *own_pipes())
 
 
 if __name__ == "__main__":

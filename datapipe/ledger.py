@@ -23,7 +23,9 @@ EVERY: Seconds = 1.0
 """How long rows wait for company before they are written to the journal."""
 Status = Literal["done", "rejected", "failed", "drafted"]
 """What became of a clip; drafted: it waits for a worker with a GPU, which no finished build has."""
-PASSING = {"disk_full", "unreachable", "timeout", "missing_weight", "bad_weight", "missing_device"}
+PASSING = {"disk_full", "unreachable", "timeout", "missing_weight", "bad_weight", "missing_device"} | {
+    "missing_tool"
+}
 """Reasons that lie in the machine, not in the clip: such clips are tried again in every run."""
 
 

@@ -64,6 +64,7 @@ REASONS: dict[str, str] = {
     "too_short": "shorter than the shortest usable clip",
     "too_many_units": "more phonemes than the generator was built for",
     "missing_device": "the settings name a device that this machine does not have",
+    "missing_tool": "a tool environment is not on this machine, or not whole",
     "missing_weight": "a weight file is not present and cannot be fetched",
     "bad_weight": "a weight file is not what its registry entry names, or its network does no work",
     "bad_input": "an argument does not fit what was asked",

@@ -1,0 +1,1 @@
+"""Packages that cannot share our environment: each stack in its own, asked through a worker process."""
