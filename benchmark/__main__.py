@@ -11,7 +11,10 @@ from datapipe.console import DONE, WRONG_USE, guarded
 
 from .commands import COMMANDS, Command
 
-LIST_OPTIONS = ("--system", "--metrics", "--sync", "--data", "--runs", "--ledger", "--pictures", "--preview")
+LIST_OPTIONS = (
+    *("--system", "--metrics", "--sync", "--data", "--runs", "--ledger", "--pictures", "--preview"),
+    "--answers",
+)
 """Options that take several values and may also be repeated."""
 
 

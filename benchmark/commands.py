@@ -15,6 +15,7 @@ from datapipe.weights import cache_dir
 from .alignment import Alignment
 from .cases import find_cases
 from .controls import CONTROLS
+from .human.commands import HumanCommand
 from .records import Case, FailurePolicy, Run, System
 from .runs import check_free, read_run, read_runs, write_run
 from .selftest.commands import SelftestCommand
@@ -235,6 +236,7 @@ Command = (
     | CostCommand
     | TrainSyncCommand
     | SelftestCommand
+    | HumanCommand
 )
 COMMANDS: dict[str, type[Command]] = {
     "run": RunCommand,
@@ -247,4 +249,5 @@ COMMANDS: dict[str, type[Command]] = {
     "cost": CostCommand,
     "train-sync": TrainSyncCommand,
     "selftest": SelftestCommand,
+    "human": HumanCommand,
 }
