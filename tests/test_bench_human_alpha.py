@@ -18,8 +18,8 @@ KRIPPENDORFF_2011 = np.array(
         [1, 2, 3, 3, 2, 4, 4, 1, 2, 5, 1, NAN],
     ]
 )
-"""Krippendorff, Computing Krippendorff's Alpha-Reliability (2011), example C: four observers, twelve units,
-values missing. Its ordinal alpha is printed there as 0.815."""
+"""Krippendorff, Computing Krippendorff's Alpha-Reliability (2011): four observers, twelve units, values
+missing; its ordinal alpha is 0.815 (so also in the tests of the package `krippendorff`)."""
 VALUES = np.arange(1.0, 6.0)
 
 
@@ -44,7 +44,9 @@ def test_the_worked_example_of_its_author() -> None:
     assert round(ordinal_alpha(counts_of(KRIPPENDORFF_2011, VALUES)), 3) == 0.815
 
 
-@given(st.lists(st.lists(st.sampled_from([NAN, 1, 2, 3, 4, 5]), min_size=3, max_size=3), min_size=2, max_size=12))
+@given(
+    st.lists(st.lists(st.sampled_from([NAN, 1, 2, 3, 4, 5]), min_size=3, max_size=3), min_size=2, max_size=12)
+)
 @settings(max_examples=80, deadline=None)
 def test_it_is_the_definition(columns: list[list[float]]) -> None:
     ratings = np.array(columns, float).T

@@ -1,5 +1,6 @@
 """Who sees what, and when: every balance that a kit promises."""
 
+import itertools
 from collections import Counter
 
 import pytest
@@ -26,7 +27,7 @@ def test_a_williams_square_is_latin_and_balances_what_follows(num: int) -> None:
     assert all(sorted(row) == list(range(num)) for row in rows)
     for block in (rows[k : k + num] for k in range(0, len(rows), num)):
         assert all(sorted(column) == list(range(num)) for column in zip(*block, strict=True))
-    followed = Counter(pair for row in rows for pair in zip(row, row[1:], strict=False))
+    followed = Counter(pair for row in rows for pair in itertools.pairwise(row))
     assert len(followed) == num * (num - 1) and len(set(followed.values())) == 1
 
 
@@ -55,7 +56,7 @@ def test_a_part_of_the_rounds_is_balanced_too() -> None:
 def test_no_clip_follows_itself_among_the_ratings() -> None:
     for plan in plans(4, 3, Design(raters=20)):
         cases = [case for _, case in shown(plan)]
-        assert all(one != other for one, other in zip(cases, cases[1:], strict=False))
+        assert all(one != other for one, other in itertools.pairwise(cases))
 
 
 def test_repeats_come_later_and_checks_never_first() -> None:
@@ -86,7 +87,8 @@ def test_the_seed_decides_everything() -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"raters": 0}, {"raters": 2, "rounds": 0}, {"raters": 1, "repeats": 0}, {"raters": 1, "told": -1}]
+    "wrong",
+    [{"raters": 0}, {"raters": 2, "rounds": 0}, {"raters": 1, "repeats": 0}, {"raters": 1, "told": -1}],
 )
 def test_a_design_out_of_bounds_is_refused(wrong: dict[str, int]) -> None:
     with pytest.raises(Rejected, match=r"must be between"):

@@ -49,7 +49,7 @@ def test_documented_command_exists_with_its_options(command: list[str]) -> None:
     words = [word for word in command[1:] if re.fullmatch(r"[a-z][a-z-]*", word)][
         : 1 if command[1] == "demo" else 2
     ]
-    if command[1:3] == ["model", "train"]:
+    if command[1:3] in (["model", "train"], ["bench", "human"]):
         words = command[1:4]
     if command[1].startswith("-"):
         words = []
