@@ -171,7 +171,7 @@ def _avatarsync(places: Places) -> System:
 
     def force(case: Case, truth_THW3: NDArray[np.uint8]) -> NDArray[np.uint8]:
         given = [keyframe.phoneme for keyframe in case.sample.keyframes]
-        ids = torch.tensor(avatar.keyframes.vocabulary.phoneme_ids(given))
+        ids = torch.tensor(avatar.keyframes.phoneme_ids(given))
         last = len(truth_THW3) - 1
         true = truth_THW3[[min(keyframe.frame, last) for keyframe in case.sample.keyframes]]
         reference = to_signed(torch.from_numpy(case.reference_HW3)[None])

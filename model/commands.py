@@ -282,9 +282,9 @@ class Ablate:
     """Folder of KEY.png, KEY.wav, KEY.json and KEY.mp4, as `avatarsync data export` writes it."""
     out: Path
     """Folder for OUT/GRID/VARIANT/seedN/KEY.mp4 and the scores, OUT/GRID.run.json."""
-    grid: Literal["masks", "losses", "allocation"]
+    grid: Literal["masks", "losses", "allocation", "conditioning"]
     """masks: Table 3, phonemes that a keyframe sees. losses: Table 6, terms of the loss. allocation: Table 5,
-    frames between keyframes; nothing is trained."""
+    frames between keyframes; nothing is trained. conditioning: Figure 5, phonemes or only syllables."""
     seeds: int = 3
     """Trainings (or draws) of each variant."""
     steps: int | None = None

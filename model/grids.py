@@ -1,4 +1,4 @@
-"""What `avatarsync model ablate` varies: the grids of the paper's Tables 3, 5 and 6.
+"""What `avatarsync model ablate` varies: the grids of the paper's Tables 3, 5, 6 and Figure 5.
 
 A variant is a change of the run's preset (and then its keyframe transformer is trained anew, with the run's
 own tokenizer and interpolator), or a change of how frames are allotted (and nothing is trained).
@@ -16,7 +16,7 @@ from .avatarsync.losses import LOOKS
 from .avatarsync.masks import PhonemeScope
 from .presets import Preset
 
-GridName = Literal["masks", "losses", "allocation"]
+GridName = Literal["masks", "losses", "allocation", "conditioning"]
 LAMBDAS = {"lpips": 0.5, "identity": 0.1, "facial": 0.1}
 """Weights of the terms of eq. 7 to 9 where the run's preset has none; the paper gives no values."""
 LOOK_LABELS = {"lpips": "LPIPS", "identity": "Identity", "facial": "Facial"}
@@ -34,6 +34,8 @@ class Variant:
     """Phonemes that a keyframe sees; None leaves the run's."""
     looks: tuple[str, ...] | None = None
     """Terms beside the cross-entropy; None leaves the run's losses."""
+    condition: Literal["phoneme", "syllable"] | None = None
+    """What a keyframe is told of its phoneme; None leaves the run's."""
     allocation: Strategy = "dynamic"
     """Where frames fall between keyframes."""
     is_ours: bool = False
@@ -66,6 +68,8 @@ def changed(preset: Preset, variant: Variant, seed: int, steps: int | None) -> P
     preset = replace(preset, keyframes_train=train if steps is None else replace(train, steps=steps))
     if variant.phoneme_scope is not None:
         preset = replace(preset, keyframes=replace(preset.keyframes, phoneme_scope=variant.phoneme_scope))
+    if variant.condition is not None:
+        preset = replace(preset, keyframes=replace(preset.keyframes, condition=variant.condition))
     if variant.looks is not None:
         preset = replace(preset, keyframes_loss=_only(preset.keyframes_loss, variant.looks))
     return preset
@@ -125,6 +129,16 @@ GRIDS: dict[GridName, Grid] = {
             *("keyframe/csim_w600k_mbf", "video/mouth_psnr", "video/mouth_opening_r"),
         ),
         variants=_losses(),
+    ),
+    "conditioning": Grid(
+        name="conditioning",
+        title="Figure 5: conditioned on phonemes or on syllables",
+        trains=True,
+        metrics=("all",),
+        variants=(
+            Variant(name="syllable", label="Syllables (without PRL)", condition="syllable"),
+            Variant(name="phoneme", label="Phonemes (PRL)", condition="phoneme", is_ours=True),
+        ),
     ),
 }
 """By name, in the order of the paper's tables."""

@@ -73,7 +73,9 @@ def test_a_variant_changes_nothing_else():
             assert (made.keyframes_train.seed, made.keyframes_train.steps) == (2, 7)
             same = replace(
                 made,
-                keyframes=replace(made.keyframes, phoneme_scope=PRESET.keyframes.phoneme_scope),
+                keyframes=replace(
+                    made.keyframes, phoneme_scope=PRESET.keyframes.phoneme_scope, condition="phoneme"
+                ),
                 keyframes_loss=PRESET.keyframes_loss,
                 keyframes_train=PRESET.keyframes_train,
             )

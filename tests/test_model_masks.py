@@ -6,7 +6,7 @@ from decoding import TOKENS, UNITS, inputs, make
 from torch.nn.attention.flex_attention import create_mask
 
 from datapipe.records import Rejected
-from model.avatarsync.keyframes import KeyframeConfig
+from model.avatarsync.keyframes import KeyframeConfig, KeyframeTransformer
 from model.avatarsync.masks import (
     BEGIN,
     FRAME,
@@ -18,6 +18,7 @@ from model.avatarsync.masks import (
     mask_mod,
     phonemes_in_reach,
 )
+from model.avatarsync.vocabulary import Vocabulary
 
 DEPTH = 3
 SCOPES = {
@@ -176,6 +177,19 @@ def test_heads_that_do_not_fit_are_refused():
     for wrong in ({"width": 30, "heads": 4}, {"width": 32, "heads": 4, "kv_heads": 3}):
         with pytest.raises(Rejected, match="heads"):
             KeyframeConfig(**wrong)
+
+
+def test_told_only_the_syllable_an_initial_and_its_final_are_the_same_to_a_keyframe():
+    said = ["SIL", "m", "a", "b", "a", "a", "n", "SIL", "n", "M", "AA"]
+    known = Vocabulary(num_visual=32, phonemes=("SIL", "m", "a", "b", "n", "M", "AA"))
+    model = KeyframeTransformer(KeyframeConfig(width=32, heads=4, condition="syllable"), known)
+    plain, ids = model.vocabulary.phoneme_ids(said), model.phoneme_ids(said)
+    assert ids[1] == ids[2] and ids[3] == ids[4] and len({ids[1], ids[3], *plain}) == len(set(plain)) + 2
+    assert [ids[i] for i in (0, *range(5, 11))] == [plain[i] for i in (0, *range(5, 11))]
+    rows = model.phoneme_rows(torch.tensor([ids]))[0]
+    alone = model.phoneme_rows(torch.tensor([plain]))[0]
+    assert torch.allclose(rows[1], (alone[1] + alone[2]) / 2, atol=1e-6) and rows[1].equal(rows[2])
+    assert torch.equal(rows[5:], alone[5:]) and torch.equal(rows[0], alone[0])
 
 
 def test_an_unknown_phoneme_is_refused_by_name():

@@ -129,12 +129,12 @@ def _draw_windows(
     windows = [_window(len(clip.phonemes), config.units, rng) for clip in drawn]
     # the clip's first frame, or one of its keyframes: any picture of the person may be the reference
     given = [0 if rng.random() < 0.5 else int(rng.integers(len(clip.phonemes) + 1)) for clip in drawn]
-    symbols = [[clip.phonemes[i] for i in window] for clip, window in zip(drawn, windows, strict=True)]
+    said = [torch.tensor(model.phoneme_ids(clip.phonemes)) for clip in drawn]
     return _Windows(
         clips=drawn,
         at_Bn=[clip.keyframes_n[window] for clip, window in zip(drawn, windows, strict=True)],
         given=[0 if g == 0 else int(clip.keyframes_n[g - 1]) for g, clip in zip(given, drawn, strict=True)],
-        phonemes_Bn=torch.tensor([model.vocabulary.phoneme_ids(each) for each in symbols]),
+        phonemes_Bn=_stacked([ids[window] for ids, window in zip(said, windows, strict=True)]),
         ids_BnK=_stacked([ids[1:][window] for ids, window in zip(encoded, windows, strict=True)]),
         reference_BK=_stacked([ids[g] for ids, g in zip(encoded, given, strict=True)]),
     )

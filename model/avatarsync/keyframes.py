@@ -12,6 +12,7 @@ Shapes: B clips, n units, K tokens of a picture, P = n + 1 + K places before the
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -56,6 +57,8 @@ class KeyframeConfig:
     """Bits of each sub-token of the tokenizer."""
     phoneme_scope: PhonemeScope = "one_to_one"
     """Phonemes that a frame sees."""
+    condition: Literal["phoneme", "syllable"] = "phoneme"
+    """What a frame is told of its phoneme: which it is, or only which Mandarin syllable it belongs to."""
     frame_scope: FrameScope = "none"
     """Earlier frames that a frame sees; `none` lets all keyframes be written at once."""
     align_reference: bool = True
@@ -120,9 +123,22 @@ class KeyframeTransformer(nn.Module):
         """Sum of sub-token embeddings; (..., ) to (..., D)."""
         return _embed_parts(self.sub_tokens, split_ids(ids, self.config.groups))
 
+    def phoneme_ids(self, symbols: Iterable[str]) -> list[int]:
+        """Ids of a sentence's phonemes, as far as `condition` tells them apart."""
+        ids = self.vocabulary.phoneme_ids(symbols)
+        return self.vocabulary.joined(ids) if self.config.condition == "syllable" else ids
+
     def phoneme_rows(self, phonemes_Bn: Tensor) -> Tensor:
-        """Whole-vocabulary phoneme ids to (B, n, D)."""
-        index = phonemes_Bn - self.vocabulary.num_visual
+        """Ids as `phoneme_ids` gives them to (B, n, D); those of syllables to the mean of their phonemes."""
+        index, size = phonemes_Bn - self.vocabulary.num_visual, len(self.vocabulary.phonemes)
+        if self.config.condition == "phoneme":
+            return self._phoneme_rows(index)
+        pair = index - (len(self.vocabulary) - self.vocabulary.num_visual)
+        single = pair < 0
+        first, second = torch.where(single, index, pair // size), torch.where(single, index, pair % size)
+        return (self._phoneme_rows(first) + self._phoneme_rows(second)) / 2
+
+    def _phoneme_rows(self, index: Tensor) -> Tensor:
         classes: Tensor = self.get_buffer("classes")[index]
         rows: Tensor = self.others(index) + self.visemes(classes) + self.kinds.weight[PHONEME]
         return rows

@@ -5,9 +5,11 @@ As in CogVideo, whose sequence {text}[B]{frames} AvatarSync takes over.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
+from datapipe.mandarin import FINALS, INITIALS, RHOTIC
 from datapipe.records import SILENCE, Rejected
 
 VISEMES: dict[str, str] = {
@@ -78,3 +80,17 @@ class Vocabulary:
                 "bad_input", f"the model knows no phoneme {', '.join(unknown)}; train it on data with them"
             )
         return [index[symbol] for symbol in symbols]
+
+    def joined(self, ids: Sequence[int]) -> list[int]:
+        """Give a Mandarin initial and its final one id, which stands for both; other phonemes keep theirs.
+
+        What is left of conditioning when phonemes are not told apart within a syllable (paper 4.3, the
+        comparison without phoneme-level representation).
+        """
+        symbols = [self.phonemes[each - self.num_visual] for each in ids]
+        joined = list(ids)
+        for i, pair in enumerate(pairwise(symbols)):
+            if pair[0] in INITIALS and pair[1] in (*FINALS, *RHOTIC):
+                first, second = ids[i] - self.num_visual, ids[i + 1] - self.num_visual
+                joined[i] = joined[i + 1] = len(self) + first * len(self.phonemes) + second
+        return joined

@@ -87,7 +87,7 @@ def write_keyframes(
     known: dict[int, Tensor] = {}
     before: list[int] = []
     for block in blocks:
-        ids = model.vocabulary.phoneme_ids(phoneme.symbol for phoneme in block)
+        ids = model.phoneme_ids(phoneme.symbol for phoneme in block)
         if is_local(model.config):
             tokens = _written_once(model, ids, reference.prefix, known, config)
         else:

@@ -105,11 +105,14 @@ def changed(phonemes: Sequence[Phoneme], change: Change) -> tuple[Phoneme, ...]:
 def rewritten(scene: Scene, old: Score, phonemes: tuple[Phoneme, ...]) -> Score:
     """Write the keyframes again that depend on a phoneme whose symbol changed; the others stay."""
     tokens, avatar, config = old.tokens_nK.clone(), scene.avatar, scene.settings
-    for i, (before, after) in enumerate(zip(old.phonemes, phonemes, strict=True)):
-        if before.symbol != after.symbol:
+    before, after = (
+        torch.tensor(avatar.keyframes.phoneme_ids(each.symbol for each in said), device=avatar.device)
+        for said in (old.phonemes, phonemes)
+    )
+    for i in range(len(phonemes)):
+        if before[i] != after[i]:
             context, kept = _reach(avatar, i, len(phonemes), config)
-            symbols = [phonemes[each].symbol for each in context]
-            ids = torch.tensor(avatar.keyframes.vocabulary.phoneme_ids(symbols), device=avatar.device)
+            ids = after[context.start : context.stop]
             written = generate_tokens(avatar.keyframes, ids, scene.reference.prefix, config.decode).cpu()
             for row, place in enumerate(context):
                 if place in kept:
