@@ -3,9 +3,12 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 OUT ?= reports/demo
+ifdef TOOLS
+export AVATARSYNC_TOOLS := $(abspath $(TOOLS))
+endif
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow bench-datapipe bench-benchmark bench-model check format clean distclean
+.PHONY: help demo test test-slow test-tools bench-datapipe bench-benchmark bench-model check format clean distclean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -14,10 +17,16 @@ demo: .venv/.core ## raw video -> shards -> model -> report, on the embedded sam
 	$(BIN)/avatarsync demo --out $(OUT)
 
 test: .venv/.dev ## the fast tests
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -m "not slow and not tools"
 
 test-slow: .venv/.dev ## the tests that take minutes
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest -m "slow and not tools"
+
+test-tools: .venv/.dev ## make the tool environments (TOOLS=DIR: there) and run their backends' tests (about half an hour)
+	$(BIN)/avatarsync tools create vision speech
+	$(BIN)/avatarsync tools check
+	$(BIN)/avatarsync tools list
+	$(BIN)/python -m pytest -m tools -rs
 
 bench-datapipe: .venv/.bench ## measure how fast a build is, into reports/performance (about twenty minutes)
 	$(BIN)/python -m datapipe.performance --out reports/performance

@@ -1,4 +1,4 @@
-"""The console command `avatarsync`: hands over to data, model, bench, weights or demo."""
+"""The console command `avatarsync`: hands over to data, model, bench, weights, tools or demo."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ COMMANDS = {
     "model": ("model.__main__", "train the two-stage generator and make videos"),
     "bench": ("benchmark.__main__", "score systems, render leaderboards and reports"),
     "weights": ("datapipe.weights_cli", "list, fetch and verify weight files and sample media"),
+    "tools": ("datapipe.tools.commands", "make and check environments for whisperx, mmpose, gfpgan ..."),
 }
 
 

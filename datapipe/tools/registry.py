@@ -37,6 +37,8 @@ class Tool:
     """Distributions that must be there before the others can be built."""
     compiled: tuple[str, ...] = ()
     """Distributions built here from source; their wheels are kept."""
+    programs: tuple[tuple[str, str], ...] = ()
+    """Programs that packages carry under another name: the name to call, where it is in site-packages."""
     needs: tuple[str, ...] = ()
     """What the system must offer: names in `needs.NEEDS`."""
     download_bytes: int
@@ -70,6 +72,7 @@ TOOLS = {
         packages=("whisperx", "syncnet-python"),
         imports=("whisperx", "whisperx.asr", "whisperx.alignment", "syncnet_python"),
         folder=HERE / "speech",
+        programs=(("ffmpeg", "imageio_ffmpeg/binaries/ffmpeg-*"),),
         download_bytes=4_680_000_000,
         disk_bytes=7_900_000_000,
         minutes=4,
