@@ -20,6 +20,7 @@ from .records import Case, FailurePolicy, Run, System
 from .runs import check_free, read_run, read_runs, write_run
 from .selftest.commands import SelftestCommand
 from .speed.commands import CostCommand, LatencyCommand
+from .submit.commands import MergeCommand, SubmitCommand
 from .sync.commands import TrainSyncCommand
 from .systems.commands import MakeCommand, SystemsCommand
 from .systems.making import make_videos
@@ -237,6 +238,8 @@ Command = (
     | TrainSyncCommand
     | SelftestCommand
     | HumanCommand
+    | SubmitCommand
+    | MergeCommand
 )
 COMMANDS: dict[str, type[Command]] = {
     "run": RunCommand,
@@ -250,4 +253,6 @@ COMMANDS: dict[str, type[Command]] = {
     "train-sync": TrainSyncCommand,
     "selftest": SelftestCommand,
     "human": HumanCommand,
+    "submit": SubmitCommand,
+    "merge": MergeCommand,
 }

@@ -1,0 +1,1 @@
+"""Submissions: a run packed for another person's board, checked before it is merged there."""
