@@ -6,7 +6,7 @@ import json
 import sys
 from collections.abc import Callable
 from dataclasses import asdict
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
@@ -24,6 +24,9 @@ from .commands import (
     Stream,
     Train,
 )
+
+if TYPE_CHECKING:
+    from .marking.watermark import WatermarkConfig
 
 Command = (
     Annotated[Train, tyro.conf.subcommand("train")]
@@ -95,7 +98,6 @@ def _presets(command: Presets) -> int:
 def _generate(command: Generate) -> int:
     import torch
 
-    from .marking.watermark import WatermarkConfig
     from .speaking.film import FilmConfig, Request, make_film
     from .speech.synthesis import Synthesiser
 
@@ -110,7 +112,7 @@ def _generate(command: Generate) -> int:
         compile=command.compile,
         units=command.units,
         device=command.device,
-        watermark=WatermarkConfig(key=command.watermark_key) if command.watermark else None,
+        watermark=_mark(command),
     )
     request = Request(
         language=command.language,
@@ -122,6 +124,12 @@ def _generate(command: Generate) -> int:
     made = make_film(command.run, command.reference, request, command.out, config, command.project)
     emit(json.dumps(asdict(made)) if command.json else str(command.out))
     return 0
+
+
+def _mark(command: Generate | GenerateCases | Stream) -> WatermarkConfig | None:
+    from .marking.watermark import WatermarkConfig
+
+    return WatermarkConfig(key=command.watermark_key) if command.watermark else None
 
 
 def _edit(command: Edit) -> int:
@@ -150,13 +158,12 @@ def _stream(command: Stream) -> int:
     from .speaking.film import Ends, FilmConfig, stream_film
 
     torch.set_num_threads(command.threads)
-    mark = FilmConfig().watermark if command.watermark else None
     config = FilmConfig(
         crop=command.crop,
         face=command.face,
         units=command.units,
         device=command.device,
-        watermark=mark,
+        watermark=_mark(command),
     )
     ends = Ends(audio=command.audio, language=command.language, out=command.out, raw=command.raw)
     stream_film(command.run, command.reference, ends, config)
@@ -170,7 +177,7 @@ def _generate_cases(command: GenerateCases) -> int:
     from .generate import GenerateConfig
 
     torch.set_num_threads(command.threads)
-    config = GenerateConfig() if command.watermark else GenerateConfig(watermark=None)
+    config = GenerateConfig(watermark=_mark(command))
     places = Places(cases=command.cases, out=command.out, run=command.run, data=command.data, config=config)
     failed = make_cases(command.system, places, command.keyframes)
     emit(str(command.out))

@@ -172,6 +172,8 @@ class GenerateCases:
     the ground truth KEY.mp4 among the cases."""
     watermark: bool = False
     """Mark the videos as `generate` does; some metrics see it (docs/responsible-use.md has figures)."""
+    watermark_key: str = "avatarsync"
+    """Decides the mark's pattern."""
     threads: int = 1
     """CPU threads; the small steps of decoding gain nothing from more."""
 
@@ -256,6 +258,8 @@ class Stream:
     """only: a picture with several faces is refused. largest: its largest face is taken."""
     watermark: bool = True
     """Mark the video invisibly as made by this run (docs/responsible-use.md)."""
+    watermark_key: str = "avatarsync"
+    """Decides the mark's pattern; the detector needs the same."""
     units: int = 32
     """Most keyframes that are written together; fewer need less memory."""
     device: str = "cpu"

@@ -196,12 +196,26 @@ def files(tmp_path, monkeypatch):
     return tmp_path
 
 
-def test_the_command_streams_a_file(run, files):
+def test_the_frames_to_come_are_known_from_the_sounds_header(files):
+    assert hearing.expected_frames(files / "a.wav") == 50
+    assert hearing.expected_frames(files / "face.png") is None
+    assert hearing.expected_frames(files / "there is none.wav") is None
+
+
+def test_the_command_streams_a_file(run, files, monkeypatch):
+    keys = []
+    monkeypatch.setattr(
+        "model.generate.mark_blocks",
+        lambda blocks, picture, run_id, config: (keys.append(config and config.key), blocks)[1],
+    )
     common = ["stream", "--run", str(run), "--reference", str(files / "face.png"), "--no-crop"]
     arguments = [*common, "--audio", str(files / "a.wav"), "--language", "en"]
     assert main([*arguments, "--out", str(files / "out.mp4")]) == 0
     with av.open(str(files / "out.mp4")) as container:
         assert sum(1 for _ in container.decode(video=0)) == 50
+    assert main([*arguments, "--out", str(files / "out.mp4"), "--watermark-key", "ours"]) == 0
+    assert main([*arguments, "--out", str(files / "out.mp4"), "--no-watermark"]) == 0
+    assert keys == ["avatarsync", "ours", None]
     assert main([*arguments, "--out", str(files / "x.mp4"), "--raw"]) == 2
     assert not (files / "x.mp4").exists()
 

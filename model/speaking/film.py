@@ -17,7 +17,7 @@ from ..avatar import Avatar
 from ..avatarsync.decode import DecodeConfig
 from ..generate import GenerateConfig
 from ..marking.watermark import WatermarkConfig
-from ..speech.hearing import Request
+from ..speech.hearing import Request, expected_frames
 from .edit import Change
 from .project import read_project
 from .save import Made, save
@@ -150,7 +150,8 @@ def stream_film(run: Path, reference: Path, ends: Ends, config: FilmConfig = Fil
                 sys.stdout.buffer.write(piece.frames_THW3.tobytes())
             return
         target = sys.stdout.buffer if ends.out == "-" else Path(ends.out)
-        made = save(pieces, target, speaker.label())
+        total = None if ends.audio == "-" else expected_frames(Path(ends.audio))
+        made = save(pieces, target, speaker.label(), total=total)
     except BrokenPipeError as error:
         raise Rejected("unreachable", "the reader of the stream went away before its end") from error
     say(f"{made.num_frames} frames, the first after {made.first_frame_seconds:.2f} s")

@@ -50,15 +50,19 @@ def save(
     target: Path | str | IO[bytes] | None,
     label: Label,
     recorder: Recorder | None = None,
+    total: int | None = None,
 ) -> Made:
-    """Write an mp4: a path gets it whole or not at all, a stream as it grows; a recorder takes it down."""
+    """Write an mp4: a path gets it whole or not at all, a stream as it grows; a recorder takes it down.
+
+    `total` is how many frames are expected, for the progress bar.
+    """
     place = Path(target) if isinstance(target, str) else target
     if isinstance(place, Path) and place.is_dir():
         raise Rejected("bad_input", f"{place} is a folder; name the file of the video")
     metadata = tag("avatarsync", label.run_id, label.picture_HW3)
     began, first, count = time.perf_counter(), 0.0, 0
     with nullcontext() if place is None else new_reel(place, metadata=metadata) as reel:
-        for piece in track(pieces, "frames", None, lambda piece: len(piece.frames_THW3)):
+        for piece in track(pieces, "frames", total, lambda piece: len(piece.frames_THW3)):
             first = first or time.perf_counter() - began
             if recorder is not None:
                 recorder.piece(piece.frames_THW3, piece.audio)

@@ -19,7 +19,7 @@ from ..avatarsync.intervals import Drawn
 from ..avatarsync.write import Reference
 from ..generate import GenerateConfig
 from ..picture import prepare, read_picture
-from ..speech.hearing import Heard, Request, Sound, hear, hear_blocks
+from ..speech.hearing import Heard, Request, Sound, expected_frames, hear, hear_blocks
 from ..speech.synthesis import Synthesiser
 from .pieces import Piece, enough_memory, make_pieces
 from .project import Origin, recording
@@ -37,6 +37,8 @@ class Video:
     start: Callable[[], Iterator[Heard]]
     """Gives the speech from its beginning."""
     config: GenerateConfig
+    num_frames: int | None = None
+    """How many frames are expected, where that is known before the speech is heard."""
 
     def pieces(self) -> Iterator[Piece]:
         """Yield frames with their sound as they are made."""
@@ -59,7 +61,7 @@ class Video:
                 recorder = stack.enter_context(recording(Path(project), self.speaker.origin(self.config)))
                 note = recorder.keyframe
             pieces = make_pieces(avatar, reference, self.start(), self.config, note)
-            return save(pieces, target, self.speaker.label(), recorder)
+            return save(pieces, target, self.speaker.label(), recorder, self.num_frames)
 
 
 def _ignore(keyframe: Drawn) -> None:
@@ -127,7 +129,12 @@ class Speaker:
         """
         given = None if audio is None else Path(audio)
         request = Request(language=language, audio=given, transcript=transcript, text=text, tts=tts)
-        return Video(speaker=self, start=lambda: hear(request, self.avatar.folder), config=self.config)
+        return Video(
+            speaker=self,
+            start=lambda: hear(request, self.avatar.folder),
+            config=self.config,
+            num_frames=expected_frames(given) if given else None,
+        )
 
     def say(self, phonemes: Iterable[Phoneme], audio: Sound) -> Video:
         """Prepare a video of timed phonemes, from 0 without gaps, and their 16 kHz sound."""

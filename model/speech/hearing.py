@@ -7,13 +7,16 @@ training data were; each is recognised and aligned alone, so that memory does no
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import av
 import numpy as np
 from numpy.typing import NDArray
 
 from datapipe.console import say
+from datapipe.container import opened
 from datapipe.media import FPS, SAMPLE_RATE, read_audio
 from datapipe.phonemes import check_language
 from datapipe.records import SILENCE, Phoneme, Rejected, Seconds
@@ -55,6 +58,13 @@ class Request:
             raise Rejected("bad_input", "--transcript belongs to --audio; with --text it is not needed")
         if self.text is None and self.tts is not None:
             raise Rejected("bad_input", "--tts speaks a text; give --text WORDS with it")
+
+
+def expected_frames(audio: Path) -> int | None:
+    """Read from a file's header how many frames its sound will get; None where the header does not say."""
+    with suppress(Rejected), opened(audio) as container:
+        return round(container.duration / av.time_base * FPS) if container.duration else None
+    return None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
