@@ -8,13 +8,19 @@ export AVATARSYNC_TOOLS := $(abspath $(TOOLS))
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow test-tools bench-datapipe bench-benchmark bench-model check format clean distclean
+.PHONY: help demo report test test-slow test-tools bench-datapipe bench-benchmark bench-model check format clean distclean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
 
 demo: .venv/.core ## raw video -> shards -> model -> report, on the embedded sample (about ten minutes)
 	$(BIN)/avatarsync demo --out $(OUT)
+
+report: .venv/.core ## render reports/ from the runs and records that are committed there
+	$(BIN)/python -m datapipe.performance --render
+	$(BIN)/python -m model.performance --render
+	$(BIN)/python -m benchmark.performance --render
+	$(BIN)/avatarsync bench render
 
 test: .venv/.dev ## the fast tests
 	$(BIN)/python -m pytest -m "not slow and not tools"

@@ -17,6 +17,7 @@ from .cases import find_cases
 from .controls import CONTROLS
 from .human.commands import HumanCommand
 from .records import Case, FailurePolicy, Run, System
+from .rendering import RenderCommand
 from .runs import check_free, read_run, read_runs, write_run
 from .selftest.commands import SelftestCommand
 from .speed.commands import CostCommand, LatencyCommand
@@ -240,6 +241,7 @@ Command = (
     | HumanCommand
     | SubmitCommand
     | MergeCommand
+    | RenderCommand
 )
 COMMANDS: dict[str, type[Command]] = {
     "run": RunCommand,
@@ -255,4 +257,5 @@ COMMANDS: dict[str, type[Command]] = {
     "human": HumanCommand,
     "submit": SubmitCommand,
     "merge": MergeCommand,
+    "render": RenderCommand,
 }
