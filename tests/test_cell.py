@@ -15,8 +15,15 @@ import pytest
 from datapipe.cell import Cell, CellLost
 
 GIB = 2**30
-TARGET = """
-import ctypes, os, signal, sys, time
+TARGET = '''
+import ctypes, os, signal, subprocess, sys, time
+BELOW = """
+import os, time
+from datapipe.tools.serve import die_with_parent
+die_with_parent(os.getppid())
+kept = b"x" * (700 << 20)
+time.sleep(60)
+"""
 def answer(message):
     what = message["do"]
     if what == "crash": ctypes.string_at(0)
@@ -27,8 +34,9 @@ def answer(message):
         while True: kept.append(bytearray(os.urandom(1 << 20)) * 16)
     if what == "print": print("a library says hello"); sys.stdout.flush()
     if what == "large": return {"said": "x" * 3_000_000}
+    if what == "eat below": subprocess.run([sys.executable, "-c", BELOW])
     return {"pid": os.getpid(), "said": message.get("say", "")}
-"""
+'''
 
 
 @pytest.fixture
@@ -53,7 +61,7 @@ def test_one_child_answers_all(cell: Cell) -> None:
 @pytest.mark.parametrize(
     ("what", "how", "detail"),
     [("crash", "crashed", "SIGSEGV"), ("leave", "crashed", "code 3"), ("hang", "timeout", "0 s"),
-     ("eat", "too_large", "GiB")],
+     ("eat", "too_large", "GiB"), ("eat below", "too_large", "GiB")],
 )  # fmt: skip
 def test_a_loss_has_its_reason_and_the_next_item_a_new_child(
     cell: Cell, what: str, how: str, detail: str
