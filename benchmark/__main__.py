@@ -13,7 +13,7 @@ from .commands import COMMANDS, Command
 
 LIST_OPTIONS = (
     *("--system", "--metrics", "--sync", "--data", "--runs", "--ledger", "--pictures", "--preview"),
-    *("--answers", "--submission"),
+    *("--answers", "--submission", "--latency"),
 )
 """Options that take several values and may also be repeated."""
 

@@ -9,7 +9,7 @@ from typing import Literal
 from datapipe.console import DONE, DONE_WITH_REJECTS, emit, say
 from datapipe.files import write_text
 from datapipe.machine import usable_cores
-from datapipe.records import to_json
+from datapipe.records import Rejected, to_json
 from datapipe.weights import cache_dir
 
 from .alignment import Alignment
@@ -18,7 +18,7 @@ from .controls import CONTROLS
 from .human.commands import HumanCommand
 from .records import Case, FailurePolicy, Run, System
 from .rendering import RenderCommand
-from .runs import check_free, read_run, read_runs, write_run
+from .runs import RunFile, check_free, read_run, read_run_files, write_run
 from .selftest.commands import SelftestCommand
 from .speed.commands import CostCommand, LatencyCommand
 from .submit.commands import MergeCommand, SubmitCommand
@@ -127,7 +127,10 @@ def _say_failures(result: Run) -> int:
 
 @dataclass(frozen=True, kw_only=True)
 class LeaderboardCommand:
-    """Render tables from runs; scores of different protocols or references never share a column or table."""
+    """Render tables from runs; scores of different protocols or references never share a column or table.
+
+    Example: avatarsync bench leaderboard --runs reports/runs --html site
+    """
 
     runs: tuple[Path, ...]
     """Run files, or folders of them."""
@@ -135,18 +138,56 @@ class LeaderboardCommand:
     """File to write; without it the table goes to stdout."""
     format: Literal["markdown", "csv"] = "markdown"
     """Markdown for people, csv for programs."""
+    html: Path | None = None
+    """Folder for a site instead: a board to sort and filter, and a page for every clip."""
+    cases: Path | None = None
+    """Of the site: folder with the ground truth, for players, phonemes and corpora."""
+    system: tuple[str, ...] = ()
+    """Of the site: NAME=DIR, folders of the videos that the runs scored."""
+    latency: tuple[Path, ...] = ()
+    """Of the site: latency.json of `bench latency`, for the plot of quality against speed."""
+    media: bool = True
+    """Of the site: put videos and pictures beside the pages."""
+    title: str = "Talking-head leaderboard"
+    """Of the site: its heading."""
 
     def execute(self) -> int:
-        """Print or write the tables."""
+        """Print or write the tables, or write the site and say where it is."""
         from . import leaderboard
 
+        files = read_run_files(self.runs)
+        if self.html:
+            return self._site(files, self.html)
         render = {"markdown": leaderboard.markdown, "csv": leaderboard.as_csv}[self.format]
-        text = render(read_runs(self.runs))
+        text = render([file.run for file in files])
         if self.out:
             write_text(self.out, text)
         else:
             emit(text.rstrip("\n"))
         return DONE
+
+    def _site(self, files: tuple[RunFile, ...], html: Path) -> int:
+        from .site import SiteSources, write_site
+
+        if self.system and not self.cases:
+            raise Rejected("bad_input", "--system shows videos beside the truth; give --cases FOLDER too")
+        specs = [_folder_spec(spec) for spec in parse_systems(self.system)] if self.system else []
+        sources = SiteSources(
+            files=files,
+            cases=find_cases(self.cases) if self.cases else (),
+            systems=tuple(open_system(spec.name, spec.folder) for spec in specs),
+            latency=self.latency,
+            media=self.media,
+            title=self.title,
+        )
+        say(f"site: {write_site(sources, html)}")
+        return DONE
+
+
+def _folder_spec(spec: Spec) -> FolderSpec:
+    if isinstance(spec, FolderSpec):
+        return spec
+    raise Rejected("bad_input", f"--system {spec.name}: a site shows videos that are there; give NAME=DIR")
 
 
 @dataclass(frozen=True, kw_only=True)

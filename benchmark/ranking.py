@@ -13,7 +13,6 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import rankdata
 
 from .intervals import MIN_CLIPS, NUM_FRECHET_RESAMPLES, bounded, clip_draws
 from .records import MetricInfo, RowKind, Score
@@ -129,6 +128,8 @@ def _ranked(
     tiers_S: NDArray[np.int64], badness_BS: NDArray[np.float64], ties: Literal["min", "average"]
 ) -> NDArray[np.float64]:
     """Places by tier, then by badness, (B, S); by sorting, so that thousands of systems can be ranked."""
+    from scipy.stats import rankdata  # here, so that no options page waits for it
+
     within_BS = rankdata(badness_BS, method="dense", axis=1)
     return np.asarray(rankdata(tiers_S * (badness_BS.shape[1] + 1) + within_BS, method=ties, axis=1))
 

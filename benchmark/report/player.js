@@ -5,6 +5,7 @@ const byId = (id) => document.getElementById(id);
 const SVG = "http://www.w3.org/2000/svg";
 const DRIFT = 0.15; // seconds that a follower may be off before it jumps; below, it is sped up or slowed down
 let current = null, videos = [], leader = null, now = -1, wasPlaying = false;
+let still = 0; // the position where there is no video to ask
 
 function element(tag, text, className) {
   const made = document.createElement(tag);
@@ -73,6 +74,7 @@ function showCase(index) {
   drawOpenings();
   setSpeed();
   setSound();
+  byId("play").disabled = !leader;
   show(0);
   if (leader) {
     leader.addEventListener("ended", onEnded);
@@ -128,11 +130,12 @@ function drawOpenings() {
   chart.append(needle);
 }
 
-const time = () => (leader ? leader.currentTime : 0);
+const time = () => (leader ? leader.currentTime : still);
 const frameAt = (seconds) => Math.min(current.num_frames - 1, Math.max(0, Math.floor(seconds * current.fps + 1e-6)));
 
 function show(seconds) {
   const frame = frameAt(seconds);
+  still = (frame + 0.5) / current.fps;
   for (const video of videos) video.currentTime = (frame + 0.5) / current.fps;
   paint((frame + 0.5) / current.fps);
 }
