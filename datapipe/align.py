@@ -3,18 +3,21 @@
 Order: force the transcript onto the sound; measure how well each word and each pause fits, against the best
 path through any phones; when something does not fit, decode again with words allowed to be missing and
 foreign phones allowed between them, and force what was found; reject when too little is left of the
-transcript. Released word boundaries are never used.
+transcript. Released word boundaries are never used. The backend `whisperx` times words by a CTC network
+instead, and divides them among their phones.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from . import mandarin, sphinx
+from . import mandarin, sphinx, whisperx
 from .media import SAMPLE_RATE
 from .phonemes import Lattice, LatticeWord, mark_stress, to_phones
 from .records import Phoneme, Rejected, Seconds, Transcript, Word
@@ -27,8 +30,18 @@ class AlignConfig:
 
     A fit is the acoustic log-likelihood per 10 ms frame minus that of the best path through any phones.
     Right words lie between -40 and +20, words that are not said between -150 and -25 (docs/phonemes.md).
+    With `whisperx`, a fit is the mean probability of a word's letters instead.
     """
 
+    backend: Literal["pocketsphinx", "whisperx"] = "pocketsphinx"
+    """Who times the words. `whisperx` needs `avatarsync tools create speech` and a wav2vec2 network."""
+    model: Path | None = None
+    """whisperx' network: a local folder as of Hugging Face; None takes whisperx' default of the language."""
+    least_score: float = 0.1
+    """whisperx: texts whose words score less in the median belong to another sound. Three times a guess among
+    32 letters; raise it to what your network gives for right words."""
+    threads: int = 1
+    """whisperx: threads of the network."""
     worst_word: float = -42.0
     """Words that fit worse are taken as not said."""
     worst_pause: float = -16.0
@@ -69,10 +82,17 @@ def align(
     """Time every phoneme and word of the transcript, and keep what was missing or foreign.
 
     `audio` is (N,) at 16 kHz and audible (`level.check_audible`). Raises `Rejected("not_aligned")` when
-    sound and text do not fit, `Rejected("no_speech")` when the text is empty.
+    sound and text do not fit, `Rejected("no_speech")` when the text is empty; with the backend `whisperx`
+    also what `whisperx.place` raises.
     """
     lattice = mark_stress(to_phones(transcript.text, transcript.language))
-    model = sphinx.acoustic_model(transcript.language)
+    if config.backend == "whisperx":
+        return _by_whisperx(audio, lattice, config)
+    return _by_pocketsphinx(audio, lattice, config)
+
+
+def _by_pocketsphinx(audio: NDArray[np.float32], lattice: Lattice, config: AlignConfig) -> Alignment:
+    model = sphinx.acoustic_model(lattice.language)
     pcm = sphinx.to_pcm(audio, model.rate)
     free = sphinx.free_scores(model, pcm)
     spans = sphinx.force(model, pcm, _sounds(lattice.words))
@@ -82,6 +102,22 @@ def align(
         spans = _second_try(model, pcm, lattice)
     _check(spans, free, lattice, config)
     return _assemble(spans, free, lattice, len(audio) / SAMPLE_RATE, config)
+
+
+def _by_whisperx(audio: NDArray[np.float32], lattice: Lattice, config: AlignConfig) -> Alignment:
+    placed = whisperx.place(audio, lattice, config.model, config.threads)
+    _check_missing(1 - len(placed.words) / len(lattice.words), lattice, config)
+    median = float(np.median([word.score for word in placed.words]))
+    if median < config.least_score:
+        said = f"the sound hardly says '{_shown(lattice)}' (median score {median:.2f})"
+        raise Rejected("not_aligned", f"{said}; check that they belong together")
+    return Alignment(
+        phonemes=tile(placed.units, len(audio) / SAMPLE_RATE, config.shortest_pause),
+        words=placed.words,
+        missing=placed.missing,
+        num_foreign=0,
+        guessed=tuple(word.text for word in lattice.words if word.guessed),
+    )
 
 
 def _sounds(words: Sequence[LatticeWord]) -> list[list[sphinx.Sounds]]:
@@ -142,12 +178,7 @@ def _check(
     fits = [_fit(span, free) for span in spans if span.index is not None]
     if not fits:
         raise Rejected("not_aligned", f"'{text}' does not fit the sound in any way; check the transcript")
-    missing = 1 - len(fits) / len(lattice.words)
-    if missing > config.max_missing:
-        raise Rejected(
-            "not_aligned",
-            f"{missing:.0%} of the words of '{text}' are not in the sound; check the transcript",
-        )
+    _check_missing(1 - len(fits) / len(lattice.words), lattice, config)
     foreign = _num_foreign(spans) / max(1, sum(len(span.phones) for span in spans))
     if foreign > config.max_foreign:
         raise Rejected(
@@ -155,6 +186,15 @@ def _check(
         )
     if float(np.median(fits)) < config.worst_median:
         raise Rejected("not_aligned", f"the sound hardly fits '{text}'; check that they belong together")
+
+
+def _check_missing(missing: float, lattice: Lattice, config: AlignConfig) -> None:
+    if missing > config.max_missing:
+        text = _shown(lattice)
+        raise Rejected(
+            "not_aligned",
+            f"{missing:.0%} of the words of '{text}' are not in the sound; check the transcript",
+        )
 
 
 def _num_foreign(spans: Sequence[sphinx.WordSpan]) -> int:

@@ -55,11 +55,22 @@ DEPENDS = {
 
 
 def used_weights(config: BuildConfig) -> dict[str, str]:
-    """Name the registry files that a build with these settings may use, with their sha256."""
-    names = [*FACE_WEIGHTS, *transcribe.WEIGHTS, "pocketsphinx-zh", "cmudict"]
+    """Name the files that a build with these settings may use, with their sha256."""
+    names = [*FACE_WEIGHTS, "pocketsphinx-zh", "cmudict"]
     if config.upscale.backend == "realesrgan":
         names.append("realesrgan-x2")
-    return {name: lookup(name).sha256 for name in names}
+    found = {name: lookup(name).sha256 for name in names} | transcribe.used_weights(config.transcribe)
+    return found | (network_hashes(config.align.model) if config.align.backend == "whisperx" else {})
+
+
+def used_versions(config: BuildConfig) -> dict[str, str]:
+    """Name the packages that decide a sample's bytes, those of the tool environments included."""
+    return VERSIONS | {f"{tool}: {name}": number for tool, name, number in _tool_versions(config)}
+
+
+def _tool_versions(config: BuildConfig) -> Iterator[tuple[str, str, str]]:
+    if "whisperx" in (config.transcribe.backend, config.align.backend):
+        yield from pinned("speech", PACKAGES)
 
 
 def settings_key(config: BuildConfig) -> str:

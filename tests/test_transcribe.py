@@ -44,7 +44,7 @@ def test_a_language_that_cannot_be_aligned_is_named(monkeypatch: pytest.MonkeyPa
         def detect_language(self, audio, vad_filter):
             return "fr", 0.99, [("fr", 0.99)]
 
-    monkeypatch.setattr("datapipe.transcribe._model", lambda threads: French())
+    monkeypatch.setattr("datapipe.transcribe._model", lambda *_: French())
     tone = np.sin(np.arange(SAMPLE_RATE)).astype(np.float32)
     with pytest.raises(Rejected, match="`fr`") as caught:
         transcribe(tone, None)
@@ -92,7 +92,7 @@ def segment(texts: list[str], compression_ratio: float) -> SimpleNamespace:
 
 
 def heard(monkeypatch: pytest.MonkeyPatch, recogniser: Heard, language: str):
-    monkeypatch.setattr("datapipe.transcribe._model", lambda threads: recogniser)
+    monkeypatch.setattr("datapipe.transcribe._model", lambda *_: recogniser)
     return transcribe(np.zeros(2 * SAMPLE_RATE, np.float32), language)
 
 
