@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from . import phonemes as inventory
-from . import transcribe
+from . import transcribe, whisperx
 from .config import BuildConfig
 from .files import hash_once, write_bytes
 from .places import delete_folder, is_plain_file, version_of
@@ -60,17 +60,13 @@ def used_weights(config: BuildConfig) -> dict[str, str]:
     if config.upscale.backend == "realesrgan":
         names.append("realesrgan-x2")
     found = {name: lookup(name).sha256 for name in names} | transcribe.used_weights(config.transcribe)
-    return found | (network_hashes(config.align.model) if config.align.backend == "whisperx" else {})
+    return found | (whisperx.network_hashes(config.align.model) if config.align.backend == "whisperx" else {})
 
 
 def used_versions(config: BuildConfig) -> dict[str, str]:
-    """Name the packages that decide a sample's bytes, those of the tool environments included."""
-    return VERSIONS | {f"{tool}: {name}": number for tool, name, number in _tool_versions(config)}
-
-
-def _tool_versions(config: BuildConfig) -> Iterator[tuple[str, str, str]]:
-    if "whisperx" in (config.transcribe.backend, config.align.backend):
-        yield from pinned("speech", PACKAGES)
+    """Name the versions that decide a sample's bytes, those of the tool environments in use included."""
+    named = "whisperx" in (config.transcribe.backend, config.align.backend)
+    return VERSIONS | (whisperx.versions() if named else {})
 
 
 def settings_key(config: BuildConfig) -> str:
@@ -83,13 +79,18 @@ def settings_key(config: BuildConfig) -> str:
         for each in fields(config)
         if each.name not in ("source", "split")
     )
-    return _settings_key(stages, tuple(sorted(used_weights(config).items())))
+    made_with = (used_weights(config), used_versions(config))
+    return _settings_key(stages, *(tuple(sorted(each.items())) for each in made_with))
 
 
 @lru_cache(maxsize=8)
-def _settings_key(stages: tuple[tuple[str, Any], ...], weights: tuple[tuple[str, str], ...]) -> str:
+def _settings_key(
+    stages: tuple[tuple[str, Any], ...],
+    weights: tuple[tuple[str, str], ...],
+    versions: tuple[tuple[str, str], ...],
+) -> str:
     settings = {name: to_dict(value) for name, value in stages}
-    return _digest([settings, weights, VERSIONS])
+    return _digest([settings, weights, versions])
 
 
 def inputs_key(clip: Clip) -> str:
@@ -145,7 +146,7 @@ def store(path: Path, key: str, members: dict[str, bytes]) -> None:
 def stage_path(folder: Path, inputs: str, stage: str, config: BuildConfig) -> Path:
     """Say where the result of a kept stage lies."""
     settings = {name: to_dict(getattr(config, name)) for name in DEPENDS[stage]}
-    key = _digest([settings, VERSIONS, used_weights(config)])
+    key = _digest([settings, used_versions(config), used_weights(config)])
     return _stages(folder, inputs) / f"{stage}-{key[:32]}{CODECS[stage].suffix}"
 
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from .cache import VERSIONS, used_weights
+from .cache import used_versions, used_weights
 from .config import BuildConfig
 from .files import sha256_of, write_text
 from .ledger import Counts
@@ -23,7 +23,7 @@ def blank_manifest(source: str, config: BuildConfig) -> Manifest:
     return Manifest(
         name=source,
         source=source,
-        versions=VERSIONS,
+        versions=used_versions(config),
         config=to_dict(config),
         weights=used_weights(config),
         shards=(),

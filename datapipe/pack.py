@@ -155,7 +155,7 @@ def _notes(said: Said, seen: Seen, config: BuildConfig) -> dict[str, str]:
     detector = config.track.detector
     return {
         "asr": said.transcript.origin,
-        "align": f"pocketsphinx, {inventory.VERSION}",
+        "align": f"{config.align.backend}, {inventory.VERSION}",
         "detector": f"scrfd-500m at {detector.detector_size} px, 2d106det",
         "speaker": seen.speaker.chosen_by,
         "crop": describe(config.crop),

@@ -96,7 +96,7 @@ def publish(
     `planned` are the ids of all clips in order: a clip's place in it decides its shard.
     """
     out, made = shelf.out, blank_manifest(source, replace(config, split=recorded(config.split)))
-    digest = _digest([source, made.config, cache.VERSIONS, per_shard, _outcomes(rows)])
+    digest = _digest([source, made.config, made.versions, per_shard, _outcomes(rows)])
     if digest == shelf.digest and _is_whole(shelf):
         if has_journal(out):
             write_ledger(out, rows)

@@ -19,10 +19,13 @@ from .phonemes import Lattice, LatticeWord
 from .records import Language, Rejected, Seconds, Word
 from .symbols import of_kind
 from .tile import Span
+from .tools.registry import TOOLS
 from .tools.worker import worker_of
 from .weights import cache_dir, lookup, resolve
 
 TOOL = "speech"
+PACKAGES = ("whisperx", "faster-whisper", "ctranslate2", "pyannote-audio", "transformers", "torch", "torchaudio")
+"""What decides the results, of the packages of the environment."""
 PUNKT = tuple(
     f"nltk-punkt-english/{part}" for part in ("abbreviations", "collocations", "orthography", "starters")
 )
@@ -38,6 +41,12 @@ NETWORK_FILES = ("config.json", "vocab.json", "model.safetensors", "pytorch_mode
 LENGTHS = dict.fromkeys(of_kind("final", "rhotic"), 2.0)
 """How long a phone is to others of its word: Mandarin finals are twice as long as initials, English phones
 alike (docs/backends.md)."""
+
+
+def versions() -> dict[str, str]:
+    """Name the versions of what decides the results."""
+    pins = TOOLS[TOOL].pins()
+    return {f"{TOOL}/{name}": pins[name] for name in PACKAGES}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -53,6 +53,12 @@ class Tool:
         """The pinned packages."""
         return self.folder / "lock.txt"
 
+    def pins(self) -> dict[str, str]:
+        """Version of every package of the environment, by the lock: no other is used."""
+        lines = self.lock.read_text(encoding="utf-8").splitlines()
+        pairs = (line.split("#")[0].strip().partition("==") for line in lines)
+        return {name: version for name, equal, version in pairs if equal}
+
 
 TOOLS = {
     "vision": Tool(
