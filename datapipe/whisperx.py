@@ -24,7 +24,15 @@ from .tools.worker import worker_of
 from .weights import cache_dir, lookup, resolve
 
 TOOL = "speech"
-PACKAGES = ("whisperx", "faster-whisper", "ctranslate2", "pyannote-audio", "transformers", "torch", "torchaudio")
+PACKAGES = (
+    "whisperx",
+    "faster-whisper",
+    "ctranslate2",
+    "pyannote-audio",
+    "transformers",
+    "torch",
+    "torchaudio",
+)
 """What decides the results, of the packages of the environment."""
 PUNKT = tuple(
     f"nltk-punkt-english/{part}" for part in ("abbreviations", "collocations", "orthography", "starters")
@@ -74,9 +82,7 @@ def recognise(
         for each in answer["segments"]
         if each["end"] > each["start"]
     ]
-    return Heard(
-        language=answer["language"], probability=answer["probability"], stretches=tuple(stretches)
-    )
+    return Heard(language=answer["language"], probability=answer["probability"], stretches=tuple(stretches))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,7 +125,9 @@ def laid(lattice: Lattice, rows: Sequence[Sequence[Any]]) -> Placed:
     """
     counts = [1 if lattice.language == "en" else len(word.text) for word in lattice.words]
     if sum(counts) != len(rows):
-        message = f"whisperx placed {len(rows)} of {sum(counts)} words; check that sound and text belong together"
+        message = (
+            f"whisperx placed {len(rows)} of {sum(counts)} words; check that sound and text belong together"
+        )
         raise Rejected("not_aligned", message)
     at = [sum(counts[:index]) for index in range(len(counts))]
     timed = [_word(w, rows[i : i + n]) for w, i, n in zip(lattice.words, at, counts, strict=True)]
@@ -196,5 +204,5 @@ def _folder_hashes(folder: Path) -> dict[str, str]:
 
 def _punkt_folder() -> Path:
     """The folder that nltk looks into; its files are fetched when they are not here."""
-    path = [resolve(name) for name in PUNKT][0]
-    return path.parents[3].absolute()  # above tokenizers/punkt_tab/english
+    path = {resolve(name).parent for name in PUNKT}.pop()
+    return path.parents[2].absolute()  # above tokenizers/punkt_tab/english

@@ -1,8 +1,8 @@
 """Makes wav2vec2 networks in published layouts; run by the interpreter of the tool environment `speech`.
 
-    python plant_speech.py tones OUT     folders OUT/en and OUT/zh: a network that hears the letters of `tones`
-    python plant_speech.py random OUT    folders OUT/en and OUT/zh with seeded weights of the base size
-    python plant_speech.py torchaudio OUT    the file of whisperx' default for English, seeded
+python plant_speech.py tones OUT     folders OUT/en and OUT/zh: a network that hears the letters of `tones`
+python plant_speech.py random OUT    folders OUT/en and OUT/zh with seeded weights of the base size
+python plant_speech.py torchaudio OUT    the file of whisperx' default for English, seeded
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import torch
 from transformers import Wav2Vec2Config, Wav2Vec2ForCTC
 
 sys.path.insert(0, str(Path(__file__).parent))
-import tones  # noqa: E402
+import tones
 
 HAN = "一二三四五六七八九十人口手大小上下天地日月水火山石田"
 STEP = 320
@@ -100,7 +100,7 @@ def plant_tones(out: Path) -> None:
     loss = teach(network)
     for language, letters in (("en", tones.LETTERS), ("zh", HAN)):
         write_folder(out / language, network.eval(), letters)
-    print(f"loss {loss:.3f}")
+    sys.stdout.write(f"loss {loss:.3f}\n")
 
 
 def plant_random(out: Path) -> None:

@@ -77,17 +77,21 @@ def _model(model: str, language: str) -> tuple[Any, dict[str, Any]]:
     path = Path(model)
     if path.is_dir():
         _check_folder(path)
-        return load_align_model(language, "cpu", model_name=str(path), model_cache_only=True)
-    name = _bundle(path)
-    read_tensors(path)
-    return load_align_model(language, "cpu", model_name=name, model_dir=str(path.parent))
+        network, metadata = load_align_model(language, "cpu", model_name=str(path), model_cache_only=True)
+    else:
+        name = _bundle(path)
+        read_tensors(path)  # before torch.hub opens it
+        network, metadata = load_align_model(language, "cpu", model_name=name, model_dir=str(path.parent))
+    return network, metadata
 
 
 def _check_folder(path: Path) -> None:
     wanted = ("config.json", "vocab.json", "preprocessor_config.json")
     missing = [name for name in wanted if not (path / name).is_file()]
     if missing:
-        raise ToolError("missing_weight", f"{path} holds no {', '.join(missing)}; copy the model's whole folder")
+        raise ToolError(
+            "missing_weight", f"{path} holds no {', '.join(missing)}; copy the model's whole folder"
+        )
     if not (path / "model.safetensors").is_file():
         if not (path / "pytorch_model.bin").is_file():
             raise ToolError("missing_weight", f"{path} holds neither model.safetensors nor pytorch_model.bin")

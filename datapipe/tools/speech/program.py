@@ -13,7 +13,15 @@ from laid import align
 from surroundings import prepare
 from synced import sync, sync_video
 
-PACKAGES = ("whisperx", "faster-whisper", "ctranslate2", "pyannote-audio", "transformers", "torch", "torchaudio")
+PACKAGES = (
+    "whisperx",
+    "faster-whisper",
+    "ctranslate2",
+    "pyannote-audio",
+    "transformers",
+    "torch",
+    "torchaudio",
+)
 """Those that decide what is heard and when."""
 JUDGES = ("syncnet-python", "scenedetect", "python-speech-features", "opencv-contrib-python")
 """Those that decide a score of lip-sync."""

@@ -1,4 +1,4 @@
-"""What the packages need around them: an ffmpeg by its name, no telemetry, and weights that are only tensors."""
+"""What the packages need around them: an ffmpeg by its name, no telemetry, weights that are only tensors."""
 
 from __future__ import annotations
 

@@ -85,8 +85,9 @@ def _kept_distances() -> Iterator[list[np.ndarray]]:
     """Keep the distances (V, shifts) that the package works out and does not return."""
     import torch
 
-    module = importlib.import_module("syncnet_python.SyncNetInstance")
-    original, kept = module.calc_pdist, []
+    module: Any = importlib.import_module("syncnet_python.SyncNetInstance")
+    kept: list[np.ndarray] = []
+    original = module.calc_pdist
 
     def keeping(*args: Any, **kwargs: Any) -> Any:
         found = original(*args, **kwargs)
@@ -108,7 +109,9 @@ def _instance(syncnet: str) -> Any:
     try:
         network.load_state_dict(read_tensors(Path(syncnet)))
     except RuntimeError as error:
-        raise ToolError("bad_weight", f"{Path(syncnet).name} is no SyncNet of the package: {error}") from error
+        raise ToolError(
+            "bad_weight", f"{Path(syncnet).name} is no SyncNet of the package: {error}"
+        ) from error
     return SyncNetInstance(net=network, device="cpu")
 
 
@@ -118,7 +121,12 @@ def _pipeline(syncnet: str, s3fd: str, min_face: int, batch: int) -> Any:
 
     for path in (syncnet, s3fd):
         read_tensors(Path(path))  # before the package opens it
-    chosen = {"syncnet_weights": syncnet, "s3fd_weights": s3fd, "min_face_size": min_face, "batch_size": batch}
+    chosen = {
+        "syncnet_weights": syncnet,
+        "s3fd_weights": s3fd,
+        "min_face_size": min_face,
+        "batch_size": batch,
+    }
     try:
         return SyncNetPipeline(chosen, device="cpu")
     except RuntimeError as error:
