@@ -16,6 +16,7 @@ from .alignment import Alignment
 from .cases import find_cases
 from .controls import CONTROLS
 from .human.commands import HumanCommand
+from .paper.commands import CropsCommand, PaperCommand
 from .records import Case, FailurePolicy, Run, System
 from .rendering import RenderCommand
 from .runs import RunFile, check_free, read_run, read_run_files, write_run
@@ -274,6 +275,8 @@ Command = (
     | SystemsCommand
     | LeaderboardCommand
     | AblationCommand
+    | PaperCommand
+    | CropsCommand
     | ReportCommand
     | LatencyCommand
     | CostCommand
@@ -290,6 +293,8 @@ COMMANDS: dict[str, type[Command]] = {
     "systems": SystemsCommand,
     "leaderboard": LeaderboardCommand,
     "ablation": AblationCommand,
+    "paper": PaperCommand,
+    "crops": CropsCommand,
     "report": ReportCommand,
     "latency": LatencyCommand,
     "cost": CostCommand,
