@@ -15,7 +15,6 @@ from datapipe.console import DONE, emit
 from datapipe.files import write_text
 from datapipe.records import Rejected
 
-from . import leaderboard
 from .records import RUN_SCHEMA
 from .runs import read_run
 
@@ -50,6 +49,8 @@ class RenderCommand:
 
 def render_reports(reports: Path, out: Path) -> tuple[Path, ...]:
     """Write the leaderboard; raises `Rejected("bad_input")` when there is no run, or a broken one."""
+    from . import leaderboard
+
     files = run_files(reports / RUNS)
     runs = [read_run(path) for path in files]
     named = zip(files, runs, strict=True)
