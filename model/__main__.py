@@ -24,12 +24,14 @@ from .commands import (
     Stream,
     Train,
 )
+from .neighbours.commands import TrainNeighbour
 
 if TYPE_CHECKING:
     from .marking.watermark import WatermarkConfig
 
 Command = (
     Annotated[Train, tyro.conf.subcommand("train")]
+    | Annotated[TrainNeighbour, tyro.conf.subcommand("train-neighbour")]
     | Annotated[ImportTokenizer, tyro.conf.subcommand("import-tokenizer")]
     | Annotated[Curves, tyro.conf.subcommand("curves")]
     | Annotated[Presets, tyro.conf.subcommand("presets")]
@@ -66,6 +68,16 @@ def _train(command: Train) -> int:
     wanted = {name: value for name in names if (value := getattr(command, name)) is not None}
     preset = adjusted(preset_named(command.preset), command.part, wanted, command.batch)
     train_part(command.part, command.data, preset, command.out)
+    return 0
+
+
+def _train_neighbour(command: TrainNeighbour) -> int:
+    import torch
+
+    from .neighbours.train import train_neighbour
+
+    torch.set_num_threads(command.threads)
+    train_neighbour(command.name, command.data, command.run, command.steps, command.batch)
     return 0
 
 
@@ -215,6 +227,7 @@ def _ablate(command: Ablate) -> int:
 
 RUN: dict[type, Callable[[Any], int]] = {
     Train: _train,
+    TrainNeighbour: _train_neighbour,
     Curves: _curves,
     Presets: _presets,
     ImportTokenizer: _import_tokenizer,

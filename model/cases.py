@@ -182,6 +182,23 @@ def _avatarsync(places: Places) -> System:
     return System(name="avatarsync", run_id=avatar.run_id, make=make, force=force)
 
 
+def _neighbour(name: str) -> Callable[[Places], System]:
+    def system(places: Places) -> System:
+        from .neighbours.train import load_neighbour, speak
+
+        if places.run is None:
+            raise Rejected("bad_input", f"the system {name} needs --run RUN, the folder of a trained run")
+        neighbour = load_neighbour(name, places.run)
+
+        def make(case: Case, speech: Speech) -> Iterator[NDArray[np.uint8]]:
+            frames = speak(neighbour, case.reference_HW3, case.audio, speech.duration)
+            return mark_blocks(frames, case.reference_HW3, neighbour.run_id, places.config.watermark)
+
+        return System(name=name, run_id=neighbour.run_id, make=make, needs_speech=False)
+
+    return system
+
+
 def _static(places: Places) -> System:
     def make(case: Case, speech: Speech) -> Iterator[NDArray[np.uint8]]:
         return _marked(places, case, hold_still(case.reference_HW3, speech.duration))
@@ -213,4 +230,6 @@ SYSTEMS: dict[str, Callable[[Places], System]] = {
     "avatarsync": _avatarsync,
     "static": _static,
     "retrieval": _retrieval,
+    "eartalking": _neighbour("eartalking"),
+    "joyavatar": _neighbour("joyavatar"),
 }

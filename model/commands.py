@@ -162,9 +162,9 @@ class GenerateCases:
     out: Path
     """Folder for KEY.mp4 and timing.json."""
     run: Path | None = None
-    """Folder of a trained run; for the system avatarsync."""
-    system: Literal["avatarsync", "static", "retrieval"] = "avatarsync"
-    """Which system."""
+    """Folder of a trained run; for all systems but static and retrieval."""
+    system: Literal["avatarsync", "static", "retrieval", "eartalking", "joyavatar"] = "avatarsync"
+    """Which system; the last two are trained with `train-neighbour`."""
     data: tuple[Place, ...] = ()
     """Folders of shards; for the system retrieval."""
     keyframes: bool = False

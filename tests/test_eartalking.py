@@ -6,13 +6,14 @@ import pytest
 import torch
 
 from datapipe.records import Rejected
-from model.eartalking.config import Clips, Control, EARTalkingConfig
+from model.eartalking.config import Control, EARTalkingConfig
 from model.eartalking.generate import FrameConfig, generate_frames
 from model.eartalking.network import make_eartalking
 from model.eartalking.objective import EARTalkingLoss, clip_loss
 from model.eartalking.presets import paper, tiny
 from model.eartalking.spatial import group_sizes, hide_places
 from model.eartalking.window import cyclic_index, rows_of, visible
+from model.latents.clips import Clips
 
 SMALL = EARTalkingConfig(
     num_places=4, channels=6, audio_rows=2, audio_dim=5, width=32, heads=2, depth=2, spatial_depth=2,
@@ -222,7 +223,7 @@ def test_made_frames_follow_their_sound():
     clips = sung_clips(1, 12, torch.Generator().manual_seed(4))  # four times as long as it was trained on
     controls = [Control(audio) for audio in clips.audio_BTAF[0]]
     made = torch.stack(list(generate_frames(network, clips.reference_BNC[0], controls, QUICK)))
-    truth = clips.frames_BTNC[0]
+    truth = clips.latents_BTNC[0]
     error = (made - truth).square().mean()
     assert error < 0.4 * (truth - clips.reference_BNC).square().mean(), "no better than the reference"
     assert error < 0.4 * (made - truth.roll(1, 0)).square().mean(), "not the sound of its own frame"

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from datapipe.records import Rejected
-from model.joyavatar.config import Clips, JoyAvatarConfig
+from model.joyavatar.config import JoyAvatarConfig
 from model.joyavatar.generate import BlockConfig, Speaking, generate_blocks
 from model.joyavatar.network import MOTION, PICTURE, REFERENCE, make_joyavatar
 from model.joyavatar.objective import (
@@ -19,6 +19,7 @@ from model.joyavatar.objective import (
 )
 from model.joyavatar.presets import paper, tiny
 from model.joyavatar.rotation import Rotation, turned
+from model.latents.clips import Clips
 
 SMALL = JoyAvatarConfig(
     side=2, channels=6, audio_rows=2, audio_dim=5, width=48, heads=2, depth=2, block=2, past=4, motion=1,
@@ -49,7 +50,7 @@ def make(**changes):
 
 def clip(latents=6, batch=1):
     draw = torch.Generator().manual_seed(2)
-    shapes = ((4, 6), (latents, 4, 6), (latents, 2, 5))
+    shapes = ((4, 6), (latents, 4, 6), (latents, 2, 5), (latents,))
     return Clips(*(torch.randn(batch, *shape, generator=draw) for shape in shapes))
 
 
@@ -305,7 +306,7 @@ def sung_clips(batch, generator):
     reference = torch.randn(batch, 4, 6, generator=generator)
     audio = torch.randn(batch, 4, 2, 5, generator=generator)
     said = torch.nn.functional.pad(audio.mean(2), (0, 1))[:, :, None]
-    return Clips(reference, 0.5 * reference[:, None] + said, audio)
+    return Clips(reference, 0.5 * reference[:, None] + said, audio, torch.zeros(batch, 4))
 
 
 def test_the_losses_fall_and_made_blocks_follow_their_sound():

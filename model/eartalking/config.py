@@ -1,4 +1,4 @@
-"""What EARTalking's networks are made of, and what a step of training or generation is given.
+"""What EARTalking's networks are made of, and what a frame is to follow.
 
 Shapes of the whole package: B clips, T frames (latents) after the reference, N places of a frame, C numbers
 of a place, A rows of sound, F numbers of each, G = A + 1 + N rows of a frame, D width, W frames that live.
@@ -75,18 +75,6 @@ class EARTalkingConfig:
     def rows(self) -> int:
         """Rows of a frame, G."""
         return self.controls + self.num_places
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Clips:
-    """Latents of a few clips with their conditions: what a training step learns from."""
-
-    reference_BNC: Tensor
-    frames_BTNC: Tensor
-    """The frames to be made; those before them are the network's input."""
-    audio_BTAF: Tensor
-    motion_BT: Tensor
-    """How strongly each frame moves: the mean distance that landmarks at the face's edge went."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

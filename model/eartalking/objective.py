@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ..latents.clips import Clips
 from ..latents.diffusion import NOISIEST, noised, wanted
-from .config import Clips
 from .network import EARTalking
 from .spatial import hide_places
 
@@ -29,13 +29,13 @@ def clip_loss(network: EARTalking, clips: Clips, config: EARTalkingLoss) -> dict
 
     Every clip begins at a random row of the cyclic table. The reference is never noised.
     """
-    earlier = torch.cat((clips.reference_BNC[:, None], clips.frames_BTNC[:, :-1]), dim=1)
+    earlier = torch.cat((clips.reference_BNC[:, None], clips.latents_BTNC[:, :-1]), dim=1)
     strength = config.noise * torch.rand(*earlier.shape[:2], 1, 1, device=earlier.device)
     strength[:, 0] = 0.0  # the frame before the first is the reference, which is always clean
     before = earlier + strength * torch.randn_like(earlier)
     offset_B = torch.randint(network.config.table - 1, (len(earlier),), device=earlier.device)
     told = network.all_frames(clips.reference_BNC, before, clips.audio_BTAF, clips.motion_BT, offset_B)
-    values = clips.frames_BTNC.flatten(0, 1)
+    values = clips.latents_BTNC.flatten(0, 1)
     hidden = hide_places(len(values), values.shape[1], values.device)
     known = network.spatial(told.controls.flatten(0, 1), told.picture.flatten(0, 1), values, ~hidden)
     return {"loss": head_loss(network, known[hidden], values[hidden], config.repeat)}

@@ -1,4 +1,4 @@
-"""What JoyAvatar's network is made of, and what a step of training or generation is given.
+"""What JoyAvatar's network is made of.
 
 Shapes of the whole package: B clips, T latents after the reference, N places of a latent, C numbers of a
 place, A rows of sound, F numbers of each, D width, h heads of d numbers, L rows of a sequence.
@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Literal
-
-from torch import Tensor
 
 from datapipe.records import Rejected
 
@@ -72,12 +70,3 @@ class JoyAvatarConfig:
     def live(self) -> int:
         """Latents that exist at once: the reference, the past, and a block."""
         return 1 + self.past + self.block
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Clips:
-    """Latents of a few clips with their sound: what a training step learns from; T a multiple of a block."""
-
-    reference_BNC: Tensor
-    latents_BTNC: Tensor
-    audio_BTAF: Tensor

@@ -15,8 +15,9 @@ from torch.nn import functional
 
 from datapipe.records import Rejected
 
+from ..latents.clips import Clips
 from ..latents.diffusion import noised, wanted
-from .config import Clips, JoyAvatarConfig
+from .config import JoyAvatarConfig
 from .generate import BlockConfig, Speaking
 from .network import MOTION, PICTURE, REFERENCE, JoyAvatar
 from .rotation import Rotation, turned

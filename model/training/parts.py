@@ -77,7 +77,7 @@ def train_part(part: Part, data: Sequence[Path], preset: Preset, run: Path) -> D
             say(f"{part}: reused, trained before on the same data with the same configuration")
         return earlier
     if process.is_main_process:
-        _drop_foreign_resume(folder, identity)
+        drop_foreign_resume(folder, identity)
         note_framing(data, run)
     process.wait_for_everyone()
     config = _train_config(part, preset)
@@ -300,7 +300,7 @@ def _train_config(part: Part, preset: Preset) -> TrainConfig:
     }[part]
 
 
-def _drop_foreign_resume(folder: Path, identity: str) -> None:
+def drop_foreign_resume(folder: Path, identity: str) -> None:
     """Start anew when the checkpoint in the folder belongs to other data or another configuration."""
     folder.mkdir(parents=True, exist_ok=True)
     note = folder / IDENTITY
