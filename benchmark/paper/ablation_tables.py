@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
-from ..ablation import Ablation, Made, ablation
+from ..ablation import Ablation
 from ..ablation import Cell as Counted
 from ..ablation import Row as Variant
 from ..records import MetricInfo, Run
@@ -23,63 +22,15 @@ from .document import (
     remarks,
     where,
 )
+from .grids import ALLOCATION, LOSSES, MASKS, GridOfPaper, grid_of, scored_variants
 from .quoted import QuotedTable, quoted
-from .scores import METRICS, UNNAMED_VARIANT, is_ablation, origin
+from .scores import METRICS, origin
 from .sources import Found, Sources
 
 ABLATE = "avatarsync model ablate --run RUN --data SHARDS --cases CASES"
 ALL_PAIRED = "≠: the paired interval of the difference to ours leaves out 0, over the same clips."
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GridOfPaper:
-    """One table of the paper and the variants that repeat it."""
-
-    grid: str
-    table: str
-    level: str
-    """Metrics of whole videos, or of teacher-forced keyframes."""
-    variants: Mapping[str, str]
-    """Variant to the row of the paper."""
-    ours: str
-    """The variant that the paper chose."""
-
-
-MASKS = GridOfPaper(
-    grid="masks",
-    table="Table 3",
-    level="video",
-    variants={
-        "full": "Non-Causal Global Attention",
-        "accumulative": "Causal Accumulative Attention",
-        "window2": "Limited History Attention",
-        "one_to_one": "One-to-One Attention (Ours)",
-    },
-    ours="one_to_one",
-)
-ALLOCATION = GridOfPaper(
-    grid="allocation",
-    table="Table 5",
-    level="video",
-    variants={"random": "Random", "fixed": "Fixed", "dynamic": "Dynamic (ours)"},
-    ours="dynamic",
-)
-LOSSES = GridOfPaper(
-    grid="losses",
-    table="Table 6",
-    level="keyframe",
-    variants={
-        "ce": "CE",
-        "ce-lpips": "CE + LPIPS",
-        "ce-identity": "CE + Identity",
-        "ce-facial": "CE + Facial",
-        "ce-lpips-identity": "CE + LPIPS + Identity",
-        "ce-lpips-facial": "CE + LPIPS + Facial",
-        "ce-identity-facial": "CE + Identity + Facial",
-        "ce-lpips-identity-facial": "CE + LPIPS + Identity + Facial",
-    },
-    ours="ce-lpips-identity-facial",
-)
 EIGHT = ("FID", "FVD", "LPIPS", "PSNR", "SSIM", "CSIM", "Sync-C", "Sync-D")
 TITLES = {
     "table3": "Table 3: phonemes that a keyframe may see",
@@ -105,7 +56,7 @@ def table6(sources: Sources) -> Artefact:
 
 def _artefact(name: str, grid: GridOfPaper, sources: Sources) -> Artefact:
     table = quoted().table(grid.table)
-    runs = [(found, run) for found, run in sources.of(Run) if is_ablation(run) and _is_of(grid, run)]
+    runs = [(found, run) for found, run in sources.of(Run) if grid_of(run) == grid]
     grids = [_grid(grid, table, found, scored_variants(grid, run)) for found, run in runs]
     return Artefact(
         name=name,
@@ -115,29 +66,6 @@ def _artefact(name: str, grid: GridOfPaper, sources: Sources) -> Artefact:
         command=f"{ABLATE} --grid {grid.grid} --out ABLATIONS",
         is_measured=bool(runs),
     )
-
-
-def _is_of(grid: GridOfPaper, run: Run) -> bool:
-    return {variant for variant, _ in variants_of(run)} <= set(grid.variants)
-
-
-def variants_of(run: Run) -> list[tuple[str, int]]:
-    """(variant, seed) of every system of an ablation's run."""
-    found = (UNNAMED_VARIANT.fullmatch(system.name) for system in run.systems if system.kind == "system")
-    return [(each["variant"], int(each["seed"])) for each in found if each]
-
-
-def scored_variants(grid: GridOfPaper, run: Run) -> Ablation:
-    """The run's systems gathered into variants, with means over seeds and paired intervals."""
-    order = list(grid.variants)
-    made = [
-        Made(
-            grid=grid.grid, title=grid.table, variant=variant, label=variant, place=order.index(variant),
-            is_ours=variant == grid.ours, seed=seed, system=f"{variant}-s{seed}", run="", seconds=0.0,
-        )
-        for variant, seed in variants_of(run)
-    ]  # fmt: skip
-    return ablation(run, sorted(made, key=lambda each: (each.place, each.seed)))
 
 
 def _grid(grid: GridOfPaper, table: QuotedTable, found: Found | None, scored: Ablation | None) -> Grid:
@@ -164,6 +92,21 @@ def _grid(grid: GridOfPaper, table: QuotedTable, found: Found | None, scored: Ab
         columns=(*(_columns(table)), *(Column(title=info.title, arrow=info.direction) for info in extra)),
         rows=tuple(lines),
         notes=(*remarks(table), *flags),
+    )
+
+
+def ours_only(grid: GridOfPaper, found: Found, scored: Ablation) -> Grid:
+    """What was measured of a comparison that the paper has no table of."""
+    rows = {row.variant: row for row in scored.rows}
+    return Grid(
+        name=found.path.stem,
+        caption=f"Ours: scores of {grid.grid}",
+        head="configuration",
+        columns=tuple(Column(title=info.title, arrow=info.direction) for info in scored.columns),
+        rows=tuple(
+            _ours(label, rows.get(name), scored.columns, found) for name, label in grid.variants.items()
+        ),
+        notes=(_differs(found, scored),),
     )
 
 

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from .ablation_tables import ABLATE
+from ..records import Run
+from .ablation_tables import ABLATE, ours_only
 from .conditioning import NUM_FRAMES, SIDE, Conditioning, StripsOfClip, Trained
 from .document import (
     Artefact,
@@ -23,6 +24,7 @@ from .document import (
     unmeasured,
     where,
 )
+from .grids import CONDITIONING, grid_of, scored_variants
 from .maps import picture_of
 from .plots import COLOURS, INK, dress, new_figure, safe, saver
 from .quoted import quoted
@@ -38,16 +40,18 @@ def fig5(sources: Sources) -> Artefact:
     """Reductions of the losses, curves and frames."""
     table, found = quoted().table("Figure 5"), sources.of(Conditioning)
     ours = [_grid(file, each) for file, each in found]
+    runs = [(file, run) for file, run in sources.of(Run) if grid_of(run) == CONDITIONING]
+    ours += [ours_only(CONDITIONING, file, scored_variants(CONDITIONING, run)) for file, run in runs]
     return Artefact(
         name="fig5",
         title="Figure 5: with and without phoneme-level conditioning",
         where=where(table),
-        grids=(printed_grid(table, "configuration", unmeasured("PRL", bool(found))), *ours),
+        grids=(printed_grid(table, "configuration", unmeasured("PRL", bool(ours))), *ours),
         pictures=tuple(
             picture for number, (_, each) in enumerate(found) for picture in _pictures(number, each)
         ),
         command=f"{ABLATE} --grid conditioning --out ABLATIONS",
-        is_measured=bool(found),
+        is_measured=bool(ours),
     )
 
 

@@ -29,7 +29,7 @@ def saver(draw: Callable[[], Figure]) -> Callable[[Path], None]:
 
     def save(path: Path) -> None:
         metadata = {"Software": None} if path.suffix == ".png" else {"Date": None, "Creator": None}
-        with rc_context({"svg.hashsalt": "avatarsync"}):
+        with rc_context({"svg.hashsalt": "avatarsync", "svg.fonttype": "none"}):
             buffer = io.BytesIO()
             draw().savefig(buffer, format=path.suffix[1:], metadata=metadata)
         path.write_bytes(buffer.getvalue())

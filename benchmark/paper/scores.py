@@ -11,6 +11,7 @@ import numpy as np
 from ..intervals import mean_estimate
 from ..records import MetricInfo, Run, Score, SystemRun
 from .document import Cell, measured, missing
+from .grids import grid_of
 from .sources import Found, Sources
 
 METRICS = {
@@ -34,8 +35,6 @@ CORPORA = {
 """How the keys of a corpus' clips begin, as its source adapter makes them."""
 SAMPLE_DAYS = ("~2F20260105", "~2F20260112", "~2F20260119")
 """Days in the keys of the sample corpus' Mandarin clips (datapipe/sample/plan.py); CMLR ends in 2018."""
-UNNAMED_VARIANT = re.compile(r"(?P<variant>[\w-]+)-s(?P<seed>\d+)")
-"""How `avatarsync model ablate` names its systems."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,16 +64,10 @@ def scored(sources: Sources, corpus: str = "") -> tuple[Scored, ...]:
     return tuple(
         Scored(found=found, run=run, system=system, corpus=corpus, keys=keys)
         for found, run in sources.of(Run)
-        if not is_ablation(run) and (keys := corpus_keys(run, corpus))
+        if grid_of(run) is None and (keys := corpus_keys(run, corpus))
         for system in run.systems
         if system.kind == "system"
     )
-
-
-def is_ablation(run: Run) -> bool:
-    """Whether all systems are named as variants and seeds of an ablation are."""
-    names = [system.name for system in run.systems if system.kind == "system"]
-    return bool(names) and all(UNNAMED_VARIANT.fullmatch(name) for name in names)
 
 
 def info_of(run: Run, column: str, level: str = "video") -> MetricInfo | None:
