@@ -12,6 +12,8 @@ from benchmark.paper import crops
 from benchmark.paper.crops import CropOfClip, Crops, name_of
 from benchmark.paper.crops_table import table4
 from benchmark.paper.sources import read_sources
+from datapipe.crop import STABLE_POINTS, TEMPLATE_K2
+from datapipe.faces import LEFT_EYE, MOUTH_CORNERS, RIGHT_EYE
 from datapipe.records import Clip, Rejected
 
 SIDE, FRAMES = 160, 31
@@ -30,8 +32,9 @@ def face_points() -> np.ndarray:
     """106 landmarks of an upright face: those that the crop goes by in their places, others on an oval."""
     turns = np.linspace(0, 2 * np.pi, 106, endpoint=False)
     points = np.stack([80 + 30 * np.cos(turns), 85 + 38 * np.sin(turns)], axis=1)
-    target = crops.fit_matrices.__globals__["TEMPLATE_K2"]
-    for index, place in zip(crops.fit_matrices.__globals__["STABLE_POINTS"], target, strict=True):
+    points[LEFT_EYE], points[RIGHT_EYE] = (66, 72), (94, 72)
+    points[list(MOUTH_CORNERS)] = (68, 102), (92, 102)
+    for index, place in zip(STABLE_POINTS, TEMPLATE_K2, strict=True):
         points[index] = np.array([80, 72]) + 28 * place
     return points.astype(np.float32)
 
