@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from . import phonemes as inventory
-from . import transcribe, whisperx
+from . import transcribe, vision, whisperx
 from .config import BuildConfig
 from .files import hash_once, write_bytes
 from .places import delete_folder, is_plain_file, version_of
@@ -60,13 +60,19 @@ def used_weights(config: BuildConfig) -> dict[str, str]:
     if config.upscale.backend == "realesrgan":
         names.append("realesrgan-x2")
     found = {name: lookup(name).sha256 for name in names} | transcribe.used_weights(config.transcribe)
+    found |= vision.weights_of(_face_backends(config))
     return found | (whisperx.network_hashes(config.align.model) if config.align.backend == "whisperx" else {})
 
 
 def used_versions(config: BuildConfig) -> dict[str, str]:
     """Name the versions that decide a sample's bytes, those of the tool environments in use included."""
     named = "whisperx" in (config.transcribe.backend, config.align.backend)
-    return VERSIONS | (whisperx.versions() if named else {})
+    found = VERSIONS | vision.versions_of(_face_backends(config))
+    return found | (whisperx.versions() if named else {})
+
+
+def _face_backends(config: BuildConfig) -> tuple[str, ...]:
+    return (config.track.detector.finder, config.track.detector.landmarks, config.upscale.backend)
 
 
 def settings_key(config: BuildConfig) -> str:

@@ -34,6 +34,13 @@ MIRROR_POINT = NOSE_BRIDGE[2]
 """The chin mirrored about it is where the forehead ends (MuseTalk `preprocessing.py`: point 29 of 68)."""
 
 
+FFHQ_POINTS_52 = np.array(
+    [[192.98138, 239.94708], [318.90277, 240.1936], [256.63416, 314.01935], [201.26117, 371.41043],
+     [313.08905, 371.15118]]
+)  # fmt: skip
+"""Where eyes, nose and corners of the mouth lie in FFHQ's 512 px faces (facexlib `FaceRestoreHelper`)."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CropConfig:
     """Framing and steadiness of the face crop."""
@@ -86,6 +93,18 @@ def fit_matrices(landmarks_TK2: Floats, config: CropConfig = CropConfig()) -> ND
         low_4, high_4 = boxes_T4.min(0), boxes_T4.max(0)
         boxes_T4 = np.repeat([[*low_4[:2], *high_4[2:]]], len(boxes_T4), axis=0)
     return np.stack([_frame_box(box, config) for box in boxes_T4])
+
+
+def ffhq_matrix(points_52: Floats) -> NDArray[np.float64]:
+    """Find the (2, 3) map from a picture to the 512 px square that face restoration reads.
+
+    The least median of squares, as facexlib fits it: one of five points may be off. Raises
+    `Rejected("no_face")` when the points are no face (all in one place).
+    """
+    matrix_23, _ = cv2.estimateAffinePartial2D(points_52.astype(np.float64), FFHQ_POINTS_52, method=cv2.LMEDS)
+    if matrix_23 is None:
+        raise Rejected("no_face", "the five points of a face lie in one place; look at its landmarks")
+    return np.asarray(matrix_23, np.float64)
 
 
 def describe(config: CropConfig) -> str:

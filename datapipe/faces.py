@@ -2,6 +2,7 @@
 
 Detector: SCRFD-500M (Guo et al. 2021). Landmarks: insightface `2d106det`, which takes raw RGB 0-255 and
 a square of 1.5 times the box. Identity: ArcFace MobileFaceNet (`w600k_mbf`), aligned by five points.
+Faces and landmarks may come of a named package instead (`vision`); their order stays insightface's.
 Points are named from the viewer's side: the left eye is the one at the left of the picture.
 """
 
@@ -15,6 +16,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from . import vision
 from .records import Box, Rejected
 from .weights import resolve
 
@@ -54,8 +56,13 @@ Floats = NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FaceConfig:
-    """How faces are searched for."""
+    """How faces are searched for, and by whom."""
 
+    finder: Literal["scrfd", "retinaface-mobilenet", "retinaface-resnet50"] = "scrfd"
+    """Who finds faces: SCRFD in core, or facexlib's RetinaFace (needs `avatarsync tools create vision`)."""
+    landmarks: Literal["2d106det", "mmpose-face6", "mmpose-wholebody", "facexlib"] = "2d106det"
+    """Who locates landmarks: insightface in core; mmpose's RTMPose, 106 points of the face or the face's 68
+    of a body's 133; or facexlib's FAN, 98 points. All but the first need `avatarsync tools create vision`."""
     detector_size: int = 320
     """Longest side in pixels at which the detector looks first."""
     detector_size_small: int = 800
@@ -109,7 +116,12 @@ def session(name: str, threads: int = 1, device: Device = "cpu") -> Any:
 
 
 def detect(image_HW3: Image, config: FaceConfig = FaceConfig()) -> tuple[Face, ...]:
-    """Find the faces of an RGB picture, best score first; empty when there is none."""
+    """Find the faces of an RGB picture, best score first; empty when there is none.
+
+    Raises `Rejected`: what the finder's weights or its environment lack.
+    """
+    if config.finder != "scrfd":
+        return vision.find_faces(image_HW3, config)
     longest = max(image_HW3.shape[:2])
     found = _look(image_HW3, config, config.detector_size, 1.0)
     if not found and config.detector_size_small > config.detector_size and longest > config.detector_size:
@@ -126,12 +138,30 @@ def landmarks(image_HW3: Image, face: Face, config: FaceConfig = FaceConfig()) -
 
 def landmarks_in_box(image_HW3: Image, box: Box, config: FaceConfig = FaceConfig()) -> Floats:
     """Locate the (106, 2) landmarks of the face that a box holds."""
+    found: Floats = landmarks_in_boxes(image_HW3[None], np.array([box]), config)[0]
+    return found
+
+
+def landmarks_in_boxes(
+    frames_THW3: Image, boxes_T4: NDArray[Any], config: FaceConfig = FaceConfig()
+) -> Floats:
+    """Locate the landmarks of the face that a box holds in each frame: (T, 106, 2).
+
+    Raises `Rejected`: what the network's weights or its environment lack.
+    """
+    if config.landmarks != "2d106det":
+        return vision.locate(frames_THW3, boxes_T4, config)
+    pairs = zip(frames_THW3, boxes_T4, strict=True)
+    return np.stack([_by_2d106det(frame, box, config.threads) for frame, box in pairs])
+
+
+def _by_2d106det(image_HW3: Image, box: NDArray[Any], threads: int) -> Floats:
     scale = LANDMARK_SIDE / (1.5 * max(box[2] - box[0], box[3] - box[1], 1.0))
     shift = LANDMARK_SIDE / 2 - scale * np.array([box[0] + box[2], box[1] + box[3]]) / 2
     matrix = np.array([[scale, 0.0, shift[0]], [0.0, scale, shift[1]]])
     picture = cv2.warpAffine(image_HW3, matrix, (LANDMARK_SIDE, LANDMARK_SIDE))
     batch = np.ascontiguousarray(picture.transpose(2, 0, 1)[None], np.float32)
-    raw = session("2d106det", config.threads).run(None, {"data": batch})[0].reshape(106, 2)
+    raw = session("2d106det", threads).run(None, {"data": batch})[0].reshape(106, 2)
     found: Floats = (((raw + 1) * (LANDMARK_SIDE / 2) - shift) / scale).astype(np.float32)
     return found
 

@@ -11,7 +11,7 @@ from .align import Alignment
 from .config import BuildConfig
 from .crop import Cropped, describe
 from .decode import Decoded
-from .faces import Image
+from .faces import FaceConfig, Image
 from .files import hash_once
 from .fingerprint import fingerprint
 from .keyframes import report
@@ -152,14 +152,19 @@ def _quality(raw: Decoded, said: Said, seen: Seen) -> dict[str, float]:
 
 
 def _notes(said: Said, seen: Seen, config: BuildConfig) -> dict[str, str]:
-    detector = config.track.detector
     return {
         "asr": said.transcript.origin,
         "align": f"{config.align.backend}, {inventory.VERSION}",
-        "detector": f"scrfd-500m at {detector.detector_size} px, 2d106det",
+        "detector": _seen_by(config.track.detector),
         "speaker": seen.speaker.chosen_by,
         "crop": describe(config.crop),
     }
+
+
+def _seen_by(detector: FaceConfig) -> str:
+    """Say in words who found the face and its landmarks."""
+    core = f"scrfd-500m at {detector.detector_size} px"
+    return f"{core if detector.finder == 'scrfd' else detector.finder}, {detector.landmarks}"
 
 
 def _lineage(clip: Clip, facts: Probe, raw: Decoded) -> dict[str, str]:

@@ -24,7 +24,7 @@ from .faces import (
     embed,
     eye_distance,
     face_of,
-    landmarks_in_box,
+    landmarks_in_boxes,
     mouth_opening,
     overlap,
 )
@@ -272,14 +272,10 @@ def _complete(thread: _Thread, frames_THW3: Image, face_config: FaceConfig) -> F
     boxes_T4 = gaussian_filter1d(_fill(thread, len(frames_THW3)), 1.5, axis=0, mode="nearest")
     scores_T = np.zeros(len(frames_THW3), np.float32)
     scores_T[seen] = [thread.faces[index].score for index in seen]
-    points = [
-        landmarks_in_box(frame, _box(box), face_config)
-        for frame, box in zip(frames_THW3, boxes_T4, strict=True)
-    ]
     return FollowedFace(
         boxes_T4=boxes_T4.astype(np.float32),
         scores_T=scores_T,
-        landmarks_TK2=np.stack(points),
+        landmarks_TK2=landmarks_in_boxes(frames_THW3, boxes_T4, face_config),
         identity=thread.identity,
     )
 

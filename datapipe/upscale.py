@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from .crop import Cropped, warp
 from .faces import Device, Floats, Image, embed, face_of, session
 from .records import Keyframe, Rejected
+from .vision import restore_faces
 
 SMALLEST = 16
 """Pixels below which the network's picture has no face to work with."""
@@ -33,8 +34,14 @@ PLAIN_WAYS = (cv2.INTER_CUBIC, cv2.INTER_LINEAR, cv2.INTER_NEAREST, cv2.INTER_LA
 class UpscaleConfig:
     """Which frames are enhanced, by what, and what counts as the same person."""
 
-    backend: Literal["none", "lanczos", "realesrgan"] = "none"
-    """`none` keeps the crop; `lanczos` resamples; `realesrgan` runs the registry's Real-ESRGAN x2."""
+    backend: Literal["none", "lanczos", "realesrgan", "gfpgan"] = "none"
+    """`none` keeps the crop; `lanczos` resamples; `realesrgan` runs the registry's Real-ESRGAN x2; `gfpgan`
+    restores the face by GFPGAN v1.4 (needs `avatarsync tools create vision`)."""
+    enlarge: Literal[1, 2, 4] = 4
+    """gfpgan: how many times larger the picture becomes before it is brought to the sample's size."""
+    paste: bool = True
+    """gfpgan: lay the face over the resampled picture under its parsing mask; else put all of the restored
+    square there."""
     scope: Literal["keyframes", "all"] = "keyframes"
     """`keyframes` enhances one frame per phoneme; `all` the video too (the crop before it is kept)."""
     min_cosine: float = 0.4
@@ -104,8 +111,8 @@ def gather(
 def enhance(plain: Plain, config: UpscaleConfig = UpscaleConfig()) -> Enhanced:
     """Enhance what was gathered; frames that show another person afterwards keep the original.
 
-    Raises `Rejected`: missing_weight, missing_device, and bad_weight when the network only resizes. There
-    is no fall-back to another backend.
+    Raises `Rejected`: missing_weight, missing_tool, missing_device, and bad_weight when the network only
+    resizes. There is no fall-back to another backend.
     """
     if config.backend == "none":
         stills = plain.crops_NHW3[plain.picks_K]
@@ -193,10 +200,24 @@ def _enlarge(plain: Plain, config: UpscaleConfig) -> list[Image]:
         for first in range(0, len(members), step):
             chosen = members[first : first + step]
             batch_BHW3 = np.stack([plain.native_N[i] for i in chosen])
-            large |= zip(chosen, _real_esrgan(batch_BHW3, config), strict=True)
+            points_B52 = np.stack([_five_points(plain, i) for i in chosen])
+            large |= zip(chosen, _by_network(batch_BHW3, points_B52, config), strict=True)
     found = [large[i] for i in range(len(large))]
     _check_work(plain.native_N, found, config)
     return found
+
+
+def _five_points(plain: Plain, index: int) -> Floats:
+    """Eyes, nose and mouth corners in pixels of the crop at the source's resolution."""
+    ratio = len(plain.native_N[index]) / plain.crops_NHW3.shape[1]
+    points_52: Floats = (face_of(plain.landmarks_NK2[index]).points_52 + 0.5) * ratio - 0.5
+    return points_52
+
+
+def _by_network(batch_BHW3: Image, points_B52: Floats, config: UpscaleConfig) -> Image:
+    if config.backend == "gfpgan":
+        return restore_faces(batch_BHW3, points_B52, config)
+    return _real_esrgan(batch_BHW3, config)
 
 
 def _real_esrgan(batch_BHW3: Image, config: UpscaleConfig) -> Image:
