@@ -9,7 +9,7 @@ from datapipe.tools.registry import lookup
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-pytest_plugins = ["scripted"]
+pytest_plugins = ["scripted", "speaking"]
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

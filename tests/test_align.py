@@ -17,6 +17,8 @@ SPEECH = (
     "Today, after two years of negotiations, the United States, together with international partners, "
     "has achieved some"
 )
+BEGINNING, BEGINNING_END = "Today, after two years of negotiations", 4.2
+"""A search that must look for other words costs much more than the audio's length: these are its first."""
 MANDARIN = "欢迎大家来体验达摩院推出的语音识别模型"
 
 
@@ -27,6 +29,11 @@ def said(text: str, language: str = "en") -> Transcript:
 @pytest.fixture(scope="module")
 def english() -> np.ndarray:
     return read_audio(resolve("clip-obama"))
+
+
+@pytest.fixture(scope="module")
+def beginning(english) -> np.ndarray:
+    return english[: int(BEGINNING_END * SAMPLE_RATE)]
 
 
 @pytest.fixture(scope="module")
@@ -85,10 +92,10 @@ def test_english_vowels_carry_their_stress_and_nothing_else_does(english_alignme
 
 
 def test_a_clip_that_ends_inside_a_word_keeps_its_phones_inside(english) -> None:
-    cut = english[: int(8.40 * SAMPLE_RATE)]
-    phonemes = align(cut, said(SPEECH.removesuffix(" some"))).phonemes
-    assert phonemes[-1].end == pytest.approx(8.40)
-    assert all(each.end <= 8.40 + 1e-9 and each.start < each.end for each in phonemes)
+    cut = english[: int(3.30 * SAMPLE_RATE)]
+    phonemes = align(cut, said(BEGINNING)).phonemes
+    assert phonemes[-1].end == pytest.approx(3.30)
+    assert all(each.end <= 3.30 + 1e-9 and each.start < each.end for each in phonemes)
 
 
 def test_mandarin_syllables_become_initials_and_finals_with_tones(mandarin) -> None:
@@ -121,29 +128,30 @@ def test_the_same_input_gives_the_same_alignment(mandarin) -> None:
     assert align(mandarin, said(MANDARIN, "zh")).phonemes == align(mandarin, said(MANDARIN, "zh")).phonemes
 
 
-def test_a_wrong_word_is_dropped_and_the_others_stay(english, english_words) -> None:
-    found = align(english, said(SPEECH.replace("two", "banana")))
+def test_a_wrong_word_is_dropped_and_the_others_stay(beginning, english_words) -> None:
+    found = align(beginning, said(BEGINNING.replace("two", "banana")))
     assert found.missing == ("banana",)
     assert found.num_foreign > 0
     truth = {word.text: word.start for word in english_words}
     moved = [abs(word.start - truth[word.text]) for word in found.words if word.text in truth]
-    assert len(moved) == len(english_words) - 1
+    assert len(moved) == len(BEGINNING.split()) - 1
     assert np.median(moved) <= 0.01 and np.percentile(moved, 80) <= 0.02
 
 
 def test_words_that_the_transcript_lacks_become_foreign_phones_not_silence(english) -> None:
-    found = align(english, said(SPEECH.replace("together with international ", "")))
-    inside = [each for each in found.phonemes if each.start >= 5.7 and each.end <= 6.8]
+    later = english[int(BEGINNING_END * SAMPLE_RATE) :]
+    found = align(later, said("the United States, partners, has achieved some"))
+    inside = [each for each in found.phonemes if each.start >= 1.5 and each.end <= 2.6]
     assert found.num_foreign >= 5
     assert sum(each.end - each.start for each in inside if each.symbol != SILENCE) > 0.7
 
 
-def test_words_after_the_end_are_missing_not_squeezed_in(english, english_words) -> None:
-    found = align(english, said(SPEECH + " of the things"))
+def test_words_after_the_end_are_missing_not_squeezed_in(beginning, english_words) -> None:
+    found = align(beginning, said(BEGINNING + ", some things"))
     assert "things" in found.missing
     ends = {word.text: word.end for word in found.words}
     truth = {word.text: word.end for word in english_words}
-    assert ends["partners"] == pytest.approx(truth["partners"], abs=0.03)
+    assert ends["negotiations"] == pytest.approx(truth["negotiations"], abs=0.03)
 
 
 @pytest.mark.parametrize(

@@ -9,37 +9,25 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-import small
+from footages import footage, sound
 
 from benchmark import evaluate as evaluating
-from benchmark.alignment import MOST_OFFSET, Alignment, align, check_rate, sound_offset
+from benchmark.alignment import Alignment
 from benchmark.cases import find_cases
-from benchmark.controls import CONTROLS, FROZEN, OTHER, REENCODED, SHIFTED
+from benchmark.controls import FROZEN
 from benchmark.evaluate import EvaluateConfig, evaluate
 from benchmark.footage import Footage, Store, open_footage
 from benchmark.journal import stamp_of
 from benchmark.keyframes import keyframe_pair, read_keyframes
 from benchmark.measure import CaseResult, Job, measure_block
 from benchmark.metrics import MetricConfig, Pair
-from benchmark.metrics.psnr import psnr_frames
 from benchmark.records import GROUND_TRUTH, Case, Run, System
 from benchmark.selftest.selftest import pattern
 from benchmark.workers import spread
 from datapipe.media import write_video
-from datapipe.records import Rejected, to_json
+from datapipe.records import Rejected
 
 CLIPS = 5
-
-
-def sound(num_frames: int, seed: int = 0) -> np.ndarray:
-    """Noise in bursts: loud in some frames, faint in others, as speech is."""
-    random = np.random.default_rng(seed)
-    loudness = np.repeat(random.uniform(0.02, 0.4, num_frames), 640)
-    return (random.normal(size=num_frames * 640) * loudness).clip(-1, 1).astype(np.float32)
-
-
-def footage(frames: np.ndarray, audio: np.ndarray | None = None, name: str = "truth") -> Footage:
-    return Footage(name, frames, Store(), audio, sound=name)
 
 
 @pytest.fixture(scope="module")
@@ -253,170 +241,12 @@ def test_processes_give_what_threads_give(world: Path) -> None:
     assert processes.systems == inline.systems and processes.differences == inline.differences
 
 
-# -- alignment
-
-
-def test_equal_videos_are_left_alone() -> None:
-    truth, made = footage(pattern(5, 32, 0.0)), footage(pattern(5, 32, 0.1), name="made")
-    aligned = align("a", truth, made, Alignment())
-    assert (aligned.truth, aligned.generated, aligned.notes) == (truth, made, ())
-
-
-@pytest.mark.parametrize(("fps", "noted"), [(25, ()), (30, ("resampled from 30 to 25 frames per second",))])
-def test_another_rate_is_resampled_or_refused(fps: int, noted: tuple[str, ...], tmp_path: Path) -> None:
-    path = tmp_path / "clip.mp4"
-    write_video(path, pattern(12, 32, 0.0), fps=fps)
-    assert check_rate("clip", path, Alignment()) == noted
-    if noted:
-        with pytest.raises(Rejected, match="clip: 30 frames per second, the truth has 25; write the video"):
-            check_rate("clip", path, Alignment(fps="refuse"))
-    else:
-        assert check_rate("clip", path, Alignment(fps="refuse")) == ()
-    assert len(open_footage(path, Store()).frames) == (10 if fps == 30 else 12)
-
-
-@pytest.mark.parametrize(("side", "how"), [(64, "area"), (16, "bicubic")])
-def test_another_size_is_resized_or_refused(side: int, how: str) -> None:
-    truth, made = footage(pattern(3, 32, 0.0)), footage(pattern(3, side, 0.0), name="made")
-    aligned = align("a", truth, made, Alignment())
-    assert aligned.generated.frames.shape == truth.frames.shape
-    assert aligned.notes == (f"resized from {side}x{side} to 32x32, {how}",)
-    assert aligned.generated.picture != made.picture
-    with pytest.raises(Rejected, match=f"a: {side}x{side}, the truth is 32x32; make them equal"):
-        align("a", truth, made, Alignment(size="refuse"))
-
-
-@pytest.mark.parametrize(("more", "most", "kept"), [(1, 1, True), (-1, 1, True), (2, 1, False), (3, 3, True)])
-def test_another_length_is_trimmed_within_limits(more: int, most: int, kept: bool) -> None:
-    truth = footage(pattern(9, 32, 0.0), sound(9))
-    made = footage(pattern(9 + more, 32, 0.0), sound(9 + more), name="made")
-    if kept:
-        aligned = align("a", truth, made, Alignment(most_trimmed=most))
-        end = min(9, 9 + more)
-        assert len(aligned.truth.frames) == len(aligned.generated.frames) == end
-        assert len(aligned.truth.audio) == len(aligned.generated.audio) == 640 * end
-        assert aligned.notes == (f"trimmed from {max(9, 9 + more)} to {end} frames",)
-    with pytest.raises(Rejected, match=f"a: {9 + more} frames at 25 fps, the truth has 9"):
-        align("a", truth, made, Alignment(most_trimmed=most if not kept else 5, length="refuse"))
-
-
-def shifted(samples: np.ndarray, lag: int, num_frames: int) -> np.ndarray:
-    """What a video of some frames holds whose sound is `lag` frames later than the recording's."""
-    start = 640 * (20 - lag)
-    return samples[start : start + 640 * num_frames]
-
-
-@pytest.mark.parametrize("lag", [*range(-MOST_OFFSET, MOST_OFFSET + 1)])
-def test_a_planted_offset_of_the_sound_is_found(lag: int) -> None:
-    recording = sound(120)
-    truth = shifted(recording, 0, 75)
-    noise = np.random.default_rng(1).normal(0, 0.02, truth.shape)
-    made = (0.6 * shifted(recording, lag, 75) + noise).astype(np.float32)
-    assert sound_offset(truth, made) == lag
-
-
-def test_other_recordings_have_no_offset() -> None:
-    assert sound_offset(sound(75, 1), sound(75, 2)) == 0
-    assert sound_offset(sound(75), np.zeros(75 * 640, np.float32)) == 0
-    assert sound_offset(None, sound(75)) == 0
-    assert sound_offset(sound(75), sound(75)[:0]) == 0
-
-
-@pytest.mark.parametrize("lag", [-6, 4])
-def test_an_offset_is_noted_trimmed_or_refused(lag: int) -> None:
-    """Sound and picture of the system are late together, so that trimming brings both to the truth's."""
-    recording, scene = sound(80), pattern(80, 16, 0.0)
-    truth = footage(scene[20:60], shifted(recording, 0, 40))
-    made = footage(scene[20 - lag : 60 - lag], shifted(recording, lag, 40), name="made")
-    word = f"its sound is {abs(lag)} frames {'late' if lag > 0 else 'early'}"
-    kept = align("a", truth, made, Alignment())
-    assert kept.notes == (f"{word}; compared as it is",)
-    assert kept.generated is made
-    cut = align("a", truth, made, Alignment(offset="trim"))
-    assert cut.notes == (f"{word}; trimmed to where both agree",)
-    assert np.array_equal(cut.truth.frames, cut.generated.frames) and len(cut.truth.frames) == 40 - abs(lag)
-    assert np.array_equal(cut.truth.audio, cut.generated.audio)
-    assert len(cut.truth.audio) == 640 * (40 - abs(lag))
-    with pytest.raises(Rejected, match=f"a: {word}; cut the video"):
-        align("a", truth, made, Alignment(offset="refuse"))
-
-
-def test_every_policy_is_part_of_the_protocol() -> None:
-    policy = Alignment(fps="refuse", most_trimmed=3)
-    assert policy.settings() == {
-        "align_fps": "refuse",
-        "align_size": "resample",
-        "align_offset": "keep",
-        "align_length": "trim",
-        "align_most_trimmed": 3,
-    }
-
-
-# -- controls
+# -- keyframes
 
 
 @pytest.fixture
 def truth() -> Footage:
     return footage(pattern(12, 32, 0.0), sound(12))
-
-
-CASE = Case(key="a", video=Path("a.mp4"))
-
-
-def test_a_copy_is_close_and_keeps_its_sound(truth: Footage) -> None:
-    ramp = np.linspace(20, 220, 32, dtype=np.uint8)
-    scene = np.stack([np.roll(np.broadcast_to(ramp[:, None, None], (32, 32, 3)), k, 0) for k in range(12)])
-    truth = footage(scene, truth.audio)
-    copy = CONTROLS[REENCODED](CASE, truth)
-    assert copy.frames.shape == truth.frames.shape and copy.audio is truth.audio
-    assert 25 < psnr_frames(copy.frames, truth.frames).mean() < 55
-    assert copy.picture != truth.picture
-    odd = CONTROLS[REENCODED](CASE, footage(np.ascontiguousarray(pattern(4, 33, 0.0)[:, :, :31])))
-    assert odd.frames.shape == (4, 33, 31, 3)
-
-
-def test_late_sound_leaves_the_pictures_alone(truth: Footage) -> None:
-    late = CONTROLS[SHIFTED](CASE, truth)
-    assert late.frames is truth.frames and late.picture == truth.picture and late.sound != truth.sound
-    assert len(late.audio) == len(truth.audio)
-    assert np.array_equal(late.audio[5 * 640 :], truth.audio[: -5 * 640]) and not late.audio[: 5 * 640].any()
-    with pytest.raises(Rejected) as caught:
-        CONTROLS[SHIFTED](CASE, footage(truth.frames))
-    assert caught.value.reason == "no_audio"
-
-
-def test_a_frozen_picture_is_the_first_one(truth: Footage) -> None:
-    frozen = CONTROLS[FROZEN](CASE, truth)
-    assert frozen.frames.shape == truth.frames.shape and (frozen.frames == truth.frames[0]).all()
-    assert frozen.audio is truth.audio and frozen.picture != truth.picture
-
-
-@pytest.mark.parametrize("length", [3, 12, 20])
-def test_another_speaker_goes_to_and_fro(length: int, truth: Footage, tmp_path: Path) -> None:
-    write_video(tmp_path / "b.mp4", pattern(length, 32, 2.0), sound(length, 5))
-    made = CONTROLS[OTHER](dataclasses.replace(CASE, other=tmp_path / "b.mp4"), truth)
-    theirs = open_footage(tmp_path / "b.mp4", Store()).frames
-    assert len(made.frames) == 12 and made.audio is truth.audio and made.sound == truth.sound
-    to_and_fro = [*range(length), *range(length - 2, 0, -1)]
-    for index in range(12):
-        assert np.array_equal(made.frames[index], theirs[to_and_fro[index % len(to_and_fro)]])
-    with pytest.raises(Rejected, match="no clip of another speaker"):
-        CONTROLS[OTHER](CASE, truth)
-
-
-def test_the_other_clip_is_of_another_speaker(tmp_path: Path) -> None:
-    for name, speaker in zip("abcd", ("ann", "ann", "bob", "ann"), strict=True):
-        write_video(tmp_path / f"{name}.mp4", pattern(2, 16, 0.0))
-        sample = dataclasses.replace(small.sample(0), key=name, speaker=speaker)
-        (tmp_path / f"{name}.json").write_text(to_json(sample))
-    others = {case.key: case.other.stem if case.other else None for case in find_cases(tmp_path)}
-    assert others == {"a": "c", "b": "c", "c": "d", "d": "c"}
-    for name in "cd":
-        (tmp_path / f"{name}.mp4").unlink()
-    assert [case.other for case in find_cases(tmp_path)] == [None, None]
-
-
-# -- keyframes
 
 
 def write_keyframes(folder: Path, pictures: dict[str, np.ndarray]) -> None:
@@ -427,7 +257,7 @@ def write_keyframes(folder: Path, pictures: dict[str, np.ndarray]) -> None:
 
 def test_keyframes_lie_beside_the_true_frames(truth: Footage, tmp_path: Path) -> None:
     write_keyframes(tmp_path / "a.keyframes", {f"{index:06d}": truth.frames[index] for index in (9, 2, 4)})
-    pair = keyframe_pair(CASE, truth, System(name="s", folder=tmp_path))
+    pair = keyframe_pair(Case(key="a", video=Path("a.mp4")), truth, System(name="s", folder=tmp_path))
     assert isinstance(pair, Pair)
     assert np.array_equal(pair.truth.frames, truth.frames[[2, 4, 9]])
     assert np.array_equal(pair.generated.frames, pair.truth.frames)
@@ -450,7 +280,7 @@ def test_keyframes_that_do_not_fit(
 ) -> None:
     if name is not None:
         write_keyframes(tmp_path / "a.keyframes", {name: pattern(1, side, 0.0)[0]})
-    found = keyframe_pair(CASE, truth, System(name="s", folder=tmp_path))
+    found = keyframe_pair(Case(key="a", video=Path("a.mp4")), truth, System(name="s", folder=tmp_path))
     assert isinstance(found, Rejected) and found.reason == reason and message in found.message
 
 
