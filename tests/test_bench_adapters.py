@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 import yaml
 from method_scripts import CONFIGS, CUT, FILES, HEAD, SCRIPTS
+from striped import stripes
 
 from benchmark.cases import find_cases
 from benchmark.records import Case, System
-from benchmark.selftest.selftest import pattern
 from benchmark.systems.adapters import ADAPTERS, adapter_named, table
 from benchmark.systems.adapters.adapter import GIVEN, OUT
 from benchmark.systems.adapters.scratch import Setup, stage
@@ -35,7 +35,7 @@ TONE = np.sin(np.arange(NUM_FRAMES * SAMPLES_PER_FRAME, dtype=np.float32) * 0.2)
 @pytest.fixture(scope="module")
 def cases(tmp_path_factory: pytest.TempPathFactory) -> tuple[Case, ...]:
     folder = tmp_path_factory.mktemp("it's $(held) out")
-    write_video(folder / "a b; 'c'.mp4", pattern(NUM_FRAMES, 48, 0.5), TONE)
+    write_video(folder / "a b; 'c'.mp4", stripes(NUM_FRAMES, 48, 0.5), TONE)
     return find_cases(folder)
 
 
@@ -43,9 +43,9 @@ def cases(tmp_path_factory: pytest.TempPathFactory) -> tuple[Case, ...]:
 def videos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("videos")
     loud = np.pad(TONE, (0, 10 * SAMPLES_PER_FRAME))
-    write_video(folder / "made.mp4", pattern(NUM_FRAMES, 64, 0.2), TONE)
-    write_video(folder / "mute.mp4", pattern(NUM_FRAMES, 64, 0.2))
-    write_video(folder / "long.mp4", pattern(NUM_FRAMES + 5, 64, 0.2), loud)
+    write_video(folder / "made.mp4", stripes(NUM_FRAMES, 64, 0.2), TONE)
+    write_video(folder / "mute.mp4", stripes(NUM_FRAMES, 64, 0.2))
+    write_video(folder / "long.mp4", stripes(NUM_FRAMES + 5, 64, 0.2), loud)
     grid = np.zeros((NUM_FRAMES + 5, 516, 1544, 3), np.uint8)
     grid[:, 2:514, 1030:1542] = (200, 40, 40)
     write_video(folder / "grid.mp4", grid, loud, fps=30)

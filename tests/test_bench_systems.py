@@ -12,11 +12,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from striped import NUM_FRAMES, striped_cases
+from striped import NUM_FRAMES, striped_cases, stripes
 
 from benchmark.cases import find_cases
 from benchmark.records import GROUND_TRUTH, Case, System
-from benchmark.selftest.selftest import pattern
 from benchmark.systems import specs as systems
 from benchmark.systems.commands import MakeCommand
 from benchmark.systems.inputs import SAMPLES_PER_FRAME, num_frames_of, sound_of_length
@@ -328,7 +327,7 @@ def test_videos_of_others_are_never_written_over(cases: tuple[Case, ...], repo: 
 
 
 def test_a_clip_without_sound_fails_where_sound_is_asked_for(repo: Path, tmp_path: Path) -> None:
-    write_video(tmp_path / "cases/mute.mp4", pattern(5, 32, 0.0))
+    write_video(tmp_path / "cases/mute.mp4", stripes(5, 32, 0.0))
     system = make_videos(command(repo), find_cases(tmp_path / "cases"), tmp_path / "out")
     assert "sound" in system.failures["mute"], system.failures
 
