@@ -9,6 +9,7 @@ import pytest
 from speaking import ONCE
 
 from benchmark.cases import find_cases
+from benchmark.child import import_named
 from benchmark.records import Case
 from benchmark.speed.latency import (
     LatencyConfig,
@@ -16,7 +17,7 @@ from benchmark.speed.latency import (
     session_speaker,
     time_cases,
 )
-from benchmark.speed.session import Request, Session, answer, import_named
+from benchmark.speed.session import Request, Session, answer
 from datapipe.records import Rejected
 
 

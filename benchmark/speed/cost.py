@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 from datapipe.records import Rejected, read_record
 
+from ..child import import_named
 from .markdown_table import plain, table
-from .session import import_named
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

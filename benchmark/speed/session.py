@@ -13,16 +13,11 @@ seconds) and `first_frame_seconds`.
 
 from __future__ import annotations
 
-import importlib
 import inspect
-import json
-import multiprocessing
 import os
 import sys
 import time
-import traceback
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -33,10 +28,9 @@ import psutil
 
 from datapipe.records import Phoneme, Rejected, Seconds, from_dict, from_json, to_dict
 
+from ..child import GRACE, Child, import_named, serve
 from .own_record import check_times
-from .process_tree import Watch, high_water_bytes, own_cpu_seconds, resident_bytes, tree
-
-SECONDS_TO_END = 5.0
+from .process_tree import Watch, high_water_bytes, own_cpu_seconds, resident_bytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,24 +56,6 @@ class Answer:
     stages: dict[str, Seconds] = field(default_factory=dict)
 
 
-def import_named(text: str) -> Any:
-    """Import `package.module:name`; the current folder is looked in last.
-
-    Raises `Rejected("bad_input")` when there is no such module or name.
-    """
-    module, separator, name = text.partition(":")
-    if not separator or not module or not name:
-        raise Rejected(
-            "bad_input", f"`{text}` is not package.module:name; for example mymethod.bench:factory"
-        )
-    if str(Path.cwd()) not in sys.path:
-        sys.path.append(str(Path.cwd()))
-    try:
-        return getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise Rejected("bad_input", f"`{text}` cannot be imported: {error}; check the name") from error
-
-
 class Session:
     """Parent's side of the process: starts it, asks it, watches its memory, ends it.
 
@@ -87,100 +63,54 @@ class Session:
     """
 
     def __init__(self, factory: str, timeout: Seconds) -> None:
-        self.factory, self.timeout = factory, timeout
+        self.timeout = timeout
         self.load_seconds: Seconds = 0.0
         """Importing the module and running the factory; Python's own start is not in it."""
+        self._child = Child(_side, factory)
 
     def __enter__(self) -> Session:
-        self.load_seconds = self._start()
+        self._child.start(self.timeout)
+        self.load_seconds = self._child.load_seconds
         return self
-
-    def _start(self) -> Seconds:
-        context = multiprocessing.get_context("spawn")
-        self._connection, theirs = context.Pipe()
-        self._process = context.Process(target=_serve, args=(theirs, self.factory))
-        self._process.start()
-        theirs.close()
-        try:
-            return float(self._receive()["load_seconds"])
-        except BaseException:
-            self._kill()
-            raise
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._connection.close()  # which ends the loop over there
-        self._process.join(SECONDS_TO_END if kind is None else 0.0)
-        self._kill()
+        self._child.end(GRACE if kind is None else 0.0)
 
     def ask(self, request: Request) -> Answer:
         """Send one query, wait for its end, and add what was seen of the memory of its children.
 
         After a crash or a timeout the next query loads the system again, in a new process.
         """
-        if not self._process.is_alive():
-            self._start()
+        self._child.start(self.timeout)
+        self._child.send(request)
         try:
-            self._connection.send_bytes(json.dumps(to_dict(request)).encode())
-            watch = Watch(self._process.pid or 0, resident_bytes)
-        except (OSError, psutil.Error) as error:
-            raise self._crashed() from error
+            watch = Watch(self._child.pid, resident_bytes)
+        except psutil.Error as error:
+            raise self._child.crashed() from error
         watch.start()
         try:
-            answer = from_dict(self._receive(), Answer)
+            answer = from_dict(self._child.receive(self.timeout), Answer)
         finally:
             watch.stop()
         return replace(
             answer, peak_bytes=max(filter(None, (answer.peak_bytes, watch.peak_bytes)), default=None)
         )
 
-    def _receive(self) -> dict[str, Any]:
-        try:
-            if not self._connection.poll(self.timeout):
-                self._kill()
-                message = f"`{self.factory}` took longer than {self.timeout:.0f} s; raise --timeout"
-                raise Rejected("timeout", message)
-            answer: dict[str, Any] = json.loads(self._connection.recv_bytes())
-        except (EOFError, OSError) as error:
-            raise self._crashed() from error
-        if "error" in answer:
-            raise Rejected("bad_input", f"`{self.factory}`: {answer['error']}")
-        return answer
 
-    def _crashed(self) -> Rejected:
-        self._process.join(SECONDS_TO_END)
-        code = self._process.exitcode
-        return Rejected("crashed", f"the process of `{self.factory}` is gone (code {code}); see its messages")
-
-    def _kill(self) -> None:
-        if self._process.is_alive() and self._process.pid:
-            for each in reversed(tree(psutil.Process(self._process.pid))):
-                with suppress(psutil.Error):
-                    each.kill()
-        self._process.join()
+def _side(connection: Connection, factory: str) -> None:
+    serve(connection, lambda: _loaded(factory), lambda session, text: to_dict(_answered(session, text)))
 
 
-def _serve(connection: Connection, factory: str) -> None:
-    """Child's side: load, then answer until the pipe is closed."""
-    os.dup2(2, 1)  # a system's own words are messages, not data
-    try:
-        began = time.perf_counter()
-        session = import_named(factory)()
-        _synchronise()
-        _send(connection, {"load_seconds": time.perf_counter() - began})
-    except Exception as error:  # noqa: BLE001 - the system's own error, of any kind, is its answer
-        _send_error(connection, error)
-        return
-    while True:
-        try:
-            request = from_json(connection.recv_bytes().decode(), Request)
-        except EOFError:
-            return
-        try:
-            _send(connection, to_dict(answer(session, request)))
-        except Exception as error:  # noqa: BLE001 - the same
-            _send_error(connection, error)
+def _loaded(factory: str) -> Any:
+    session = import_named(factory)()
+    _synchronise()
+    return session
+
+
+def _answered(session: Any, text: str) -> Answer:
+    return answer(session, from_json(text, Request))
 
 
 def answer(session: Any, request: Request, clock: Callable[[], float] = time.perf_counter) -> Answer:
@@ -238,16 +168,6 @@ def _checked(told: Any, seconds: Seconds) -> dict[str, Any]:
         raise Rejected("bad_input", "speak() must return None, or a dict of times whose `stages` is a dict")
     check_times("speak()", seconds, told.get("first_frame_seconds"), told.get("stages", {}))
     return told
-
-
-def _send(connection: Connection, message: Any) -> None:
-    connection.send_bytes(json.dumps(message).encode())
-
-
-def _send_error(connection: Connection, error: Exception) -> None:
-    if not isinstance(error, Rejected):
-        traceback.print_exception(error)
-    _send(connection, {"error": f"{type(error).__name__}: {error}"})
 
 
 def _torch_with_accelerator() -> Any:
