@@ -67,7 +67,7 @@ def _side(connection: Connection, target: str) -> None:
 
 
 def _load(target: str) -> Callable[..., Any]:
-    function = import_named(target)
+    function: Callable[..., Any] = import_named(target)
     if not callable(function):
         raise TypeError(f"{target} is no function")
     return function
