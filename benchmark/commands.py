@@ -23,7 +23,7 @@ from .runs import RunFile, check_free, read_run, read_run_files, write_run
 from .selftest.commands import SelftestCommand
 from .speed.commands import CostCommand, LatencyCommand
 from .submit.commands import MergeCommand, SubmitCommand
-from .sync.commands import TrainSyncCommand
+from .sync.commands import CheckSyncCommand, TrainSyncCommand
 from .systems.commands import MakeCommand, SystemsCommand
 from .systems.making import make_videos
 from .systems.specs import FolderSpec, Spec, folder_name, open_system, parse_systems
@@ -281,6 +281,7 @@ Command = (
     | LatencyCommand
     | CostCommand
     | TrainSyncCommand
+    | CheckSyncCommand
     | SelftestCommand
     | HumanCommand
     | SubmitCommand
@@ -299,6 +300,7 @@ COMMANDS: dict[str, type[Command]] = {
     "latency": LatencyCommand,
     "cost": CostCommand,
     "train-sync": TrainSyncCommand,
+    "check-sync": CheckSyncCommand,
     "selftest": SelftestCommand,
     "human": HumanCommand,
     "submit": SubmitCommand,

@@ -11,7 +11,23 @@ from datapipe.records import Rejected
 from ..identity import BACKBONES
 from ..sync.judge import load_judge, placed_judge
 from ..sync.syncnet import HOW_TO_GET
-from . import csim, efid, fid, flicker, fvd, iss, lmd, lpips, mouth, psnr, ssim, sync, timing, warping
+from . import (
+    csim,
+    efid,
+    fid,
+    flicker,
+    fvd,
+    iss,
+    lmd,
+    lpips,
+    mouth,
+    psnr,
+    ssim,
+    sync,
+    sync_package,
+    timing,
+    warping,
+)
 from .metric import Metric, Pair, for_keyframes
 
 __all__ = ["PRESETS", "Metric", "MetricConfig", "Pair", "Sampling", "metrics_for"]
@@ -100,10 +116,11 @@ def sync_metrics(judges: tuple[Path, ...]) -> tuple[Metric, ...]:
 
 
 def sync_by_name(judges: tuple[Path, ...]) -> list[Metric]:
-    """The published chain's lossy way, and the one that leaves the ends of the sound out, of every judge."""
+    """The published chain's lossy way, the one without the ends of the sound, and the package's own."""
     ways: tuple[sync.Protocol, ...] = ("strict", "masked")
     named = named_judges(judges)
-    return [each for path in named for way in ways for each in sync.metrics(load_judge(path), way)]
+    ours = [each for path in named for way in ways for each in sync.metrics(load_judge(path), way)]
+    return ours + [each for path in named if path.is_file() for each in sync_package.metrics(path)]
 
 
 def named_judges(judges: tuple[Path, ...]) -> tuple[Path, ...]:

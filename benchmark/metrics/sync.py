@@ -3,7 +3,8 @@
 What each is, is in `benchmark/sync/distances.py`. Metrics bear their judge's name: values of two networks
 cannot be compared. Three protocols: `fast` is in memory, on the face track that all metrics share; `strict`
 goes the way of the published chain, with a box per frame and the chain's lossy steps; `masked` leaves out
-the pairs beyond the ends of the sound, which makes scores of clips of different length comparable.
+the pairs beyond the ends of the sound, which makes scores of clips of different length comparable. A fourth,
+`package`, is syncnet-python's chain itself (`sync_package.py`).
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ LOSSES = "JPEG of frames; MPEG-4, then JPEG at 200 kbit/s of crops"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Column:
+class Column:
     """What differs between the metrics of a judge."""
 
     start: str
@@ -57,7 +58,7 @@ class _Column:
 
 
 COLUMNS = (
-    _Column(
+    Column(
         start="sync_c",
         title="Sync-C",
         unit="",
@@ -65,7 +66,7 @@ COLUMNS = (
         about="Confidence that lips and sound belong together: median minus least distance over shifts.",
         value=lambda result: result.confidence,
     ),
-    _Column(
+    Column(
         start="sync_d",
         title="Sync-D",
         unit="",
@@ -73,7 +74,7 @@ COLUMNS = (
         about="Least mean distance between lips and sound over shifts by up to 15 frames.",
         value=lambda result: result.distance,
     ),
-    _Column(
+    Column(
         start="sync_c0",
         title="Sync-C as played",
         unit="",
@@ -81,7 +82,7 @@ COLUMNS = (
         about="Sync-C without looking for the best shift: a constant delay costs it, which Sync-C forgives.",
         value=lambda result: result.confidence_as_played,
     ),
-    _Column(
+    Column(
         start="sync_offset",
         title="AV offset",
         unit="frames",
@@ -128,7 +129,7 @@ def not_here(why: str) -> tuple[Metric, ...]:
 
 
 def _metric(
-    column: _Column,
+    column: Column,
     suffix: str,
     judge: Judge,
     which: Protocol,

@@ -1,4 +1,4 @@
-"""The subcommand `avatarsync bench train-sync`."""
+"""The subcommands `avatarsync bench train-sync` and `check-sync`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from datapipe.console import DONE, emit, say
+from datapipe.console import DONE, FAILED, emit, say
+from datapipe.records import to_json
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,3 +47,30 @@ class TrainSyncCommand:
         emit(markdown(heldout).rstrip("\n"))
         say(f"judge: {self.out}")
         return DONE
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckSyncCommand:
+    """Score the same crops of videos with our SyncNet and with syncnet-python, and compare.
+
+    Needs `avatarsync tools create speech`.
+
+    Example: avatarsync bench check-sync --sync syncnet_v2.model --video a.mp4 b.mp4
+    """
+
+    sync: Path
+    """Weights in the layout of syncnet_v2.model."""
+    video: tuple[Path, ...]
+    """Videos of a talking face with sound."""
+    json: bool = False
+    """Write one JSON array instead of a table."""
+
+    def execute(self) -> int:
+        """Print both scores of every video; exit code 1 when they differ by more than rounding does."""
+        from .check import LARGEST, check, markdown
+
+        found = [check(video, self.sync) for video in self.video]
+        emit(to_json(tuple(found)) if self.json else markdown(found).rstrip("\n"))
+        apart = max(each.largest for each in found)
+        say(f"largest difference of a mean distance: {apart:.1e} (rounding: {LARGEST:.0e})")
+        return DONE if apart <= LARGEST else FAILED
