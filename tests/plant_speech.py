@@ -18,7 +18,6 @@ from transformers import Wav2Vec2Config, Wav2Vec2ForCTC
 sys.path.insert(0, str(Path(__file__).parent))
 import tones
 
-HAN = "一二三四五六七八九十人口手大小上下天地日月水火山石田"
 STEP = 320
 
 
@@ -98,15 +97,9 @@ def plant_tones(out: Path) -> None:
     torch.manual_seed(0)
     network = small()
     loss = teach(network)
-    for language, letters in (("en", tones.LETTERS), ("zh", HAN)):
+    for language, letters in (("en", tones.LETTERS), ("zh", tones.HAN)):
         write_folder(out / language, network.eval(), letters)
     sys.stdout.write(f"loss {loss:.3f}\n")
-
-
-def plant_random(out: Path) -> None:
-    for language, letters in (("en", tones.LETTERS + "'"), ("zh", HAN)):
-        torch.manual_seed(0)
-        write_folder(out / language, Wav2Vec2ForCTC(Wav2Vec2Config(vocab_size=5 + len(letters))), letters)
 
 
 def plant_torchaudio(out: Path) -> None:
@@ -121,6 +114,6 @@ def plant_torchaudio(out: Path) -> None:
 
 
 if __name__ == "__main__":
-    what = {"tones": plant_tones, "random": plant_random, "torchaudio": plant_torchaudio}[sys.argv[1]]
+    what = {"tones": plant_tones, "torchaudio": plant_torchaudio}[sys.argv[1]]
     torch.set_num_threads(1)
     what(Path(sys.argv[2]))

@@ -6,6 +6,8 @@ import numpy as np
 
 RATE = 16_000
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
+HAN = "一二三四五六七八九十人口手大小上下天地日月水火山石田"
+"""Characters that the tones stand for in a network of Mandarin."""
 
 
 def tone(letter: str, seconds: float) -> np.ndarray:
