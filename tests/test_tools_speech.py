@@ -1,5 +1,5 @@
-"""whisperx for real, in the tool environment `speech`: real Whisper weights on real speech; its alignment with
-a network that was taught tones for letters, so that the true times are known, and with seeded weights."""
+"""whisperx for real, in the tool environment `speech`: real Whisper weights on real speech; alignment by a
+network that was taught tones for letters, so that the true times are known; seeded weights else."""
 
 import json
 import subprocess

@@ -87,7 +87,7 @@ def test_the_whole_chain_scores_a_film_as_a_metric_and_keeps_it(syncnet, sound, 
     names = tuple(f"{column}_{name}_package" for column in ("sync_c", "sync_d", "sync_offset"))
     wanted = metrics_for(MetricConfig(judges=(syncnet,), names=names))
     footage = Footage("film", tiles(15, 32), Store(), sound, sound="film:60")
-    pair = Pair("film", footage, footage)
+    pair = Pair(key="film", truth=footage, generated=footage)
     confidence, distance, offset = (metric.compute(metric.measure(pair)).value for metric in wanted.values())
     assert 0 <= confidence < distance and 7 < distance < 20 and abs(offset) <= 15
     settings = dict(next(iter(wanted.values())).protocol.settings)
