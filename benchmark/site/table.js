@@ -40,6 +40,10 @@ function showTip(owner, lines) {
   tip.hidden = false;
   tipOwner = owner;
   owner.setAttribute("aria-describedby", "tip");
+  placeTip(owner);
+}
+
+function placeTip(owner) {
   const at = owner.getBoundingClientRect(), box = tip.getBoundingClientRect();
   const below = at.bottom + 6 + box.height <= innerHeight || at.top < box.height + 6;
   tip.style.left = Math.max(8, Math.min(at.left, innerWidth - box.width - 8)) + "px";
@@ -53,7 +57,8 @@ function hideTip() {
 }
 
 document.addEventListener("keydown", (event) => { if (event.key === "Escape") hideTip(); });
-document.addEventListener("scroll", hideTip, { passive: true });
+// Scrolling takes a hovered cell away; one that has focus, and so was scrolled to, keeps its tooltip.
+document.addEventListener("scroll", () => (tipOwner && tipOwner === document.activeElement ? placeTip(tipOwner) : hideTip()), { passive: true, capture: true });
 
 // Lines that a cell tells of itself.
 function cellLines(site, board, column, row) {
@@ -107,9 +112,10 @@ function makeGrid(box, site, status) {
     if (sort === "name") return rows.sort((a, b) => turn * board.rows[a].localeCompare(board.rows[b]) || a - b);
     const sign = sort.direction === "lower" ? 1 : -1;
     const known = (row) => sort.values[row] !== null && sort.values[row] !== undefined;
-    const place = (row) => (sort.ranks[row] ? sort.ranks[row] - (board.kinds[row] === 2 ? 0 : 0.5) : 0);
+    const places = Float64Array.from(board.rows, (_, row) => (sort.ranks[row] ? sort.ranks[row] - (board.kinds[row] === 2 ? 0 : 0.5) : 0));
+    const values = Float64Array.from(board.rows, (_, row) => sign * (sort.values[row] ?? 0));
     const first = rows.filter(known), last = rows.filter((row) => !known(row));
-    first.sort((a, b) => turn * (place(a) - place(b) || sign * (sort.values[a] - sort.values[b])) || a - b);
+    first.sort((a, b) => turn * (places[a] - places[b] || values[a] - values[b]) || a - b);
     return first.concat(last);
   }
 
@@ -122,7 +128,7 @@ function makeGrid(box, site, status) {
     table.setAttribute("aria-label", state.board.label);
     scroller.replaceChildren(table);
     [...table.rows].forEach((row, k) => row.setAttribute("aria-rowindex", String(k ? state.first + k + 1 : 1)));
-    for (const target of targets().flat()) target.tabIndex = -1;
+    current = null;
     reach(held ? held[0] : 0, held ? held[1] : 0, held !== null);
     hideTip();
     pager.hidden = ordered.length <= PAGE_ROWS;
@@ -151,7 +157,7 @@ function makeGrid(box, site, status) {
   }
 
   function sorter(text, key) {
-    const button = make("button", { type: "button", className: "sort" }, text);
+    const button = make("button", { type: "button", className: "sort", tabIndex: -1 }, text);
     const mark = make("span", {}, state.sort === key ? (state.worst ? " ▲" : " ▼") : "");
     mark.setAttribute("aria-hidden", "true");
     button.append(mark);
@@ -161,8 +167,8 @@ function makeGrid(box, site, status) {
 
   function bodyRow(row) {
     const { board } = state, kind = board.kinds[row], run = board.runs[row];
-    const name = run >= 0 ? make("a", { href: site.runs[run].anchor }, board.rows[row]) : board.rows[row];
-    const head = make("th", { scope: "row" }, name);
+    const name = run >= 0 ? make("a", { href: site.runs[run].anchor, tabIndex: -1 }, board.rows[row]) : board.rows[row];
+    const head = make("th", run >= 0 ? { scope: "row" } : { scope: "row", tabIndex: -1 }, name);
     if (kind < 2) head.append(" ", make("span", { className: "chip" }, KINDS[kind]));
     const line = make("tr", { className: KINDS[kind] }, head, ...state.columns.map((column) => bodyCell(column, row)));
     line.dataset.row = String(row);
@@ -171,9 +177,9 @@ function makeGrid(box, site, status) {
 
   function bodyCell(column, row) {
     const value = column.values[row], said = site.texts[(column.said[row] || [])[0]] || "";
-    if (value === null || value === undefined) return make("td", { className: "none" }, said.startsWith("not applicable") ? "–" : "not measured");
+    if (value === null || value === undefined) return make("td", { className: "none", tabIndex: -1 }, said.startsWith("not applicable") ? "–" : "not measured");
     const system = state.board.kinds[row] === 2, rank = column.ranks[row];
-    const cell = make("td", { className: system && rank === 1 ? "best" : "" }, numeral(value) + " ");
+    const cell = make("td", { className: system && rank === 1 ? "best" : "", tabIndex: -1 }, numeral(value) + " ");
     if (rank) {
       const spread = column.from[row] ? " (" + column.from[row] + "–" + column.to[row] + ")" : "";
       cell.append(make("i", {}, system ? "#" + rank + spread : "(#" + rank + ")"));
@@ -187,19 +193,20 @@ function makeGrid(box, site, status) {
     return cell;
   }
 
-  // What of each cell takes focus: its link or button, else the cell.
-  const targets = () => [...scroller.querySelectorAll("tr")].map((row) => [...row.cells].map((cell) => cell.querySelector("a, button") || cell));
+  // What of a cell takes focus: its link or button, else the cell. One of them all is a stop of the tab key.
+  const targetOf = (cell) => cell.querySelector("a, button") || cell;
+  let current = null;
   const position = (target) => {
     const cell = target.closest("th, td");
     return cell ? [cell.parentElement.rowIndex, cell.cellIndex] : [0, 0];
   };
 
   function reach(row, column, focus) {
-    const all = targets(), line = all[Math.max(0, Math.min(row, all.length - 1))];
-    const target = line[Math.max(0, Math.min(column, line.length - 1))];
-    for (const old of scroller.querySelectorAll('[tabindex="0"]')) old.tabIndex = -1;
-    target.tabIndex = 0;
-    if (focus) target.focus();
+    const lines = scroller.querySelector("table").rows, line = lines[Math.max(0, Math.min(row, lines.length - 1))];
+    if (current) current.tabIndex = -1;
+    current = targetOf(line.cells[Math.max(0, Math.min(column, line.cells.length - 1))]);
+    current.tabIndex = 0;
+    if (focus) current.focus();
   }
 
   function linesOf(cell) {
@@ -213,7 +220,7 @@ function makeGrid(box, site, status) {
 
   function tell(event) {
     const cell = event.target.closest("th, td");
-    if (cell && scroller.contains(cell)) showTip(cell.querySelector("a, button") || cell, linesOf(cell));
+    if (cell && scroller.contains(cell)) showTip(targetOf(cell), linesOf(cell));
   }
 
   scroller.addEventListener("mouseover", tell);
