@@ -138,7 +138,8 @@ function makeGrid(box, site, status) {
     range.textContent = "rows " + (ordered.length ? state.first + 1 : 0) + "–" + last + " of " + ordered.length;
     const name = state.sort === "name" ? "name" : state.sort && state.sort.title;
     const order = state.sort === "name" ? (state.worst ? "from Z to A" : "from A to Z") : state.worst ? "worst first" : "best first";
-    if (status) status.textContent = range.textContent + (name ? ", sorted by " + name + ", " + order : "") + ".";
+    const hidden = scroller.scrollWidth > scroller.clientWidth ? " Scroll sideways for all " + state.columns.length + " columns." : "";
+    if (status) status.textContent = range.textContent + (name ? ", sorted by " + name + ", " + order : "") + "." + hidden;
   }
 
   function headRow() {
