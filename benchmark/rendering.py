@@ -1,4 +1,4 @@
-"""Everything under reports/ that is rendered from the records committed there; nothing in it is typed.
+"""Everything under reports/ that is rendered from the records in its runs/; nothing in it is typed.
 
 Same records, same bytes: no dates, no paths of this machine. `make report` also draws the pages of
 reports/performance, each by its own package.
@@ -19,6 +19,7 @@ from .records import RUN_SCHEMA
 from .runs import read_run
 
 RUNS = "runs"
+PAPER = "paper"
 ABLATION = "ablation-"
 """Start of the names of runs that compare a generator with itself: they have tables of their own."""
 HEAD = """# Leaderboard
@@ -30,35 +31,36 @@ Rendered by `make report` from the runs in [runs](runs); how every column is def
 
 @dataclass(frozen=True, kw_only=True)
 class RenderCommand:
-    """Render what stands in reports/ from its records: the leaderboard.
+    """Render what stands in reports/ from its records: the leaderboard, and the papers' tables and figures.
 
     Example: avatarsync bench render --reports reports
     """
 
     reports: Path = Path("reports")
-    """Folder whose runs/ holds the records."""
-    out: Path | None = None
-    """Folder to write into (default: the same)."""
+    """Folder whose runs/ holds the records; the pages are written beside it."""
 
     def execute(self) -> int:
         """Write the files and print where they are."""
-        for path in render_reports(self.reports, self.out or self.reports):
+        for path in render_reports(self.reports):
             emit(str(path))
         return DONE
 
 
-def render_reports(reports: Path, out: Path) -> tuple[Path, ...]:
-    """Write the leaderboard; raises `Rejected("bad_input")` when there is no run, or a broken one."""
+def render_reports(reports: Path) -> tuple[Path, ...]:
+    """Write leaderboard and paper/; raises `Rejected("bad_input")` when there is no run, or a broken one."""
     from . import leaderboard
+    from .paper.render import render_all
+    from .paper.sources import read_sources
 
     files = run_files(reports / RUNS)
     runs = [read_run(path) for path in files]
     named = zip(files, runs, strict=True)
     sources = "".join(f"- [{path.name}](runs/{path.name}), {run.created}\n" for path, run in named)
     page = f"{HEAD}\n{leaderboard.markdown(runs)}\n## Runs\n\n{sources}"
-    write_text(out / "leaderboard.md", page)
-    write_text(out / "leaderboard.csv", leaderboard.as_csv(runs))
-    return out / "leaderboard.md", out / "leaderboard.csv"
+    write_text(reports / "leaderboard.md", page)
+    write_text(reports / "leaderboard.csv", leaderboard.as_csv(runs))
+    render_all(read_sources((reports / RUNS,)), reports / PAPER)
+    return reports / "leaderboard.md", reports / "leaderboard.csv", reports / PAPER / "index.html"
 
 
 def run_files(folder: Path) -> Sequence[Path]:

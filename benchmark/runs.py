@@ -77,7 +77,7 @@ def read_run(path: Path) -> Run:
         run = from_dict(content, Run)
     except (ValueError, TypeError, AttributeError, RecursionError, cattrs.BaseValidationError) as error:
         raise Rejected("bad_input", f"{path} is not a run: {_field(error)}; {HOW}") from error
-    for field, problem in _faults(run):
+    for field, problem in faults(run):
         raise Rejected("bad_input", f"{path}: {field} {problem}; {HOW}")
     return run
 
@@ -94,7 +94,8 @@ def _field(error: Exception) -> str:
         return _short(error)
 
 
-def _faults(run: Run) -> Iterator[Fault]:
+def faults(run: Run) -> Iterator[Fault]:
+    """Say where a run contradicts itself: names twice, scores of nothing, clips that are not there."""
     yield from _twice([info.name for info in run.metrics], "metrics[{}].name")
     yield from _twice([system.name for system in run.systems], "systems[{}].name")
     known = {info.name for info in run.metrics}

@@ -88,14 +88,7 @@ def test_intervals_draw_raters_and_clips(kit: Path, key: Key, tmp_path: Path) ->
         ]
     )
     means = [
-        np.mean(
-            [
-                values[r, c]
-                for r, times in enumerate(by_rater)
-                for c, more in enumerate(by_clip)
-                for _ in range(int(times * more))
-            ]
-        )
+        values.repeat(by_rater.astype(int), axis=0).repeat(by_clip.astype(int), axis=1).mean()
         for by_rater, by_clip in zip(times_drawn(4, 1), times_drawn(3, 0), strict=True)
     ]
     assert (opinion.low, opinion.high) == pytest.approx(tuple(np.percentile(means, [2.5, 97.5])))
@@ -242,7 +235,9 @@ def a_run(key: Key, tmp_path: Path, videos: dict[tuple[str, str], str]) -> Path:
         shown = {case: videos[name, case] for case in key.cases}
         rows.append(replace(row(name, *(on_the_cases(each, key.cases) for each in scores)), videos=shown))
     infos = [info(name) for name in ("psnr", "lpips_alex", "latency")]
-    write_run(tmp_path / "run.json", run_of(infos, rows, 3), replace=True)
+    write_run(
+        tmp_path / "run.json", run_of(infos, rows, 3, reference=dict.fromkeys(key.cases, "sha")), replace=True
+    )
     return tmp_path / "run.json"
 
 
@@ -284,7 +279,7 @@ def test_the_command_writes_both_pages(
         "--answers",
         str(tmp_path / "a"),
         "--out",
-        str(tmp_path / "out"),
+        str(tmp_path / "out/human.json"),
     ]
     assert main(command) == 0
     page = capsys.readouterr().out

@@ -122,9 +122,9 @@ FORGERIES: dict[str, tuple[Change, str]] = {
     "a clip left out": (lambda run: a_score(run)["per_clip"].popitem(), "psnr, num_ok"),
     "a clip too many": (
         lambda run: a_score(run)["per_clip"].update(nowhere=1.0),
-        "per_clip: a case is not in",
+        "per_clip has a clip 'nowhere'",
     ),
-    "fewer clips": (lambda run: a_score(run).update(num_total=3), "num_total"),
+    "fewer clips": (lambda run: a_score(run).update(num_total=3), "num_ok says 8 of 3 clips"),
     "a failure hidden": (lambda run: a_score(run).update(num_ok=3), "num_ok"),
     "no reason": (lambda run: a_score(run).update(value=None), "a value or a reason"),
     "a difference": (lambda run: run["differences"][0].update(p_value=1e-9), "differences, p_value"),
@@ -134,12 +134,15 @@ FORGERIES: dict[str, tuple[Change, str]] = {
         lambda run: run["metrics"][0].update(direction="lower"),
         "direction, target or unit",
     ),
-    "an unknown metric": (lambda run: run["metrics"][0].update(name="video/own"), "video/own is no metric"),
+    "an unknown metric": (
+        lambda run: run["metrics"].append(run["metrics"][0] | {"name": "video/own"}),
+        "video/own is no metric",
+    ),
     "a metric twice": (
         lambda run: run["metrics"].append(run["metrics"][0]),
-        "metrics: video/psnr stands twice",
+        "which is there already",
     ),
-    "a system twice": (lambda run: run["systems"].append(run["systems"][-1]), "stands twice"),
+    "a system twice": (lambda run: run["systems"].append(run["systems"][-1]), "which is there already"),
     "a protocol's hash": (lambda run: run["metrics"][0]["protocol"].update(extra=1), "protocol_hash"),
     "a path": (lambda run: rename_case(run, "../../etc/passwd"), "is a path"),
     "a hidden file": (lambda run: rename_case(run, ".ssh"), "is a path"),
@@ -200,7 +203,7 @@ def test_an_unknown_field_and_a_huge_or_missing_file_are_refused(packed: Submiss
 
 def changed(run: Run, tmp_path: Path, change: Change) -> Submission:
     """Another honest run: changed before it was packed."""
-    value = json.loads(json.dumps(to_dict(run)))
+    value = json.loads(json.dumps(to_dict(run))) | {"created": "2030-01-01"}
     change(value)
     path = tmp_path / "changed.json"
     path.write_text(json.dumps(value))
@@ -211,16 +214,21 @@ def test_duplicates_are_refused_and_nothing_is_written(run: Run, packed: Submiss
     merge(packed, "one", tmp_path, False)
     with pytest.raises(Rejected, match="one: the board has this run already"):
         merge(packed, "one", tmp_path, False)
-    later = changed(run, tmp_path, lambda value: value.update(created="2030-01-01"))
+    later = changed(run, tmp_path, lambda value: value.update(seconds={}))
     with pytest.raises(Rejected, match=r"scores of .* on the same videos already"):
         merge(later, "later", tmp_path, False)
+    same_moment = pack(replace(run, seconds={}), "run.json")
+    with pytest.raises(Rejected, match="the board has a run of"):
+        merge(same_moment, "same", tmp_path, False)
     assert len(list((tmp_path / "runs").iterdir())) == 1
 
 
 def test_a_new_system_joins_the_table(run: Run, packed: Submission, tmp_path: Path) -> None:
     merge(packed, "one", tmp_path, False)
     rows = tuple(row for row in run.systems if row.name != "avatarsync")
-    fewer = pack(replace(run, systems=rows, differences=differences(rows), checks=()), "fewer")
+    fewer = pack(
+        replace(run, created="2030", systems=rows, differences=differences(rows), checks=()), "fewer"
+    )
     with pytest.raises(Rejected, match="already"):
         merge(fewer, "fewer", tmp_path, False)
     other = changed(run, tmp_path, lambda value: protocol_of(value, align_size="refuse"))

@@ -111,7 +111,7 @@ def _text(path: Path | None) -> str:
 class Score:
     """Score the answers of raters: means, intervals, agreement, and which metric goes with people.
 
-    Example: avatarsync bench human score --kit KIT --answers answers/*.json --run run.json --out human
+    Example: avatarsync bench human score --kit KIT --answers answers/*.json --run run.json --out human.json
     """
 
     kit: Path
@@ -121,17 +121,19 @@ class Score:
     run: Path | None = None
     """Run that scored the same videos; its metrics are compared with people."""
     out: Path
-    """Folder for human.json and human.md."""
+    """The study's JSON file; its page, with the end .md, is written beside it."""
 
     def execute(self) -> int:
         """Write the study and print its page."""
+        if self.out.suffix == ".md":
+            raise Rejected("bad_input", f"{self.out} is the name of the page; give a .json for the study")
         from .markdown import as_markdown
         from .score import score_study
 
         files = [file for path in self.answers for file in _files(path)]
         study = score_study(self.kit, files, self.run)
-        write_text(self.out / "human.md", as_markdown(study))
-        write_text(self.out / "human.json", to_json(study) + "\n")
+        write_text(self.out.with_suffix(".md"), as_markdown(study))
+        write_text(self.out, to_json(study) + "\n")
         emit(as_markdown(study).rstrip("\n"))
         return _say_excluded(study)
 

@@ -48,6 +48,10 @@ def _check_new(submission: Submission, name: str, there: Sequence[Run]) -> None:
     hashes = {chain_of(to_dict(run))[-1].sha256 for run in there}
     if submission.hash in hashes:
         raise Rejected("bad_input", f"{name}: the board has this run already; nothing is to be done")
+    moments = {(run.reference_hash, run.created) for run in there}
+    if (submission.run.reference_hash, submission.run.created) in moments:
+        what = f"{name}: run, created: the board has a run of {submission.run.created}"
+        raise Rejected("bad_input", f"{what}, which this one differs from; score the videos again")
     known = {(run.reference_hash, *_scored(run, row.name)) for run in there for row in run.systems}
     run = submission.run
     rows = [row.name for row in run.systems if row.kind == "system"]
