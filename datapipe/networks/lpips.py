@@ -143,7 +143,7 @@ def _differences(first: Tower, second: Tower, name: TrunkName) -> list[Tensor]:
 
 @cache
 def _weights(name: TrunkName, device: torch.device = CPU) -> dict[str, Tensor]:
-    tensors = converted(TRUNKS[name].weights, partial(_torch_layout, trunk=TRUNKS[name]))
+    tensors = converted(TRUNKS[name].weights, partial(torch_layout, trunk=TRUNKS[name]))
     layout = torch.channels_last
     with torch.inference_mode(False):
         return {
@@ -152,7 +152,7 @@ def _weights(name: TrunkName, device: torch.device = CPU) -> dict[str, Tensor]:
         }
 
 
-def _torch_layout(pickled: Path, trunk: Trunk) -> dict[str, Tensor]:
+def torch_layout(pickled: Path, trunk: Trunk) -> dict[str, Tensor]:
     """Turn flax (height, width, in, out) kernels into torch's (out, in, height, width)."""
     arrays, tensors = flattened(read_array_pickle(pickled)), {}
     names = {f"conv{index}": f"{trunk.module}/Conv_{index}" for index in range(len(trunk.convolutions))}
