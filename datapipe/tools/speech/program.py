@@ -23,7 +23,7 @@ PACKAGES = (
     "torchaudio",
 )
 """Those that decide what is heard and when."""
-JUDGES = ("syncnet-python", "scenedetect", "python-speech-features", "opencv-contrib-python")
+JUDGES = ("syncnet-python", "scenedetect", "python_speech_features", "opencv-contrib-python")
 """Those that decide a score of lip-sync."""
 
 prepare()
