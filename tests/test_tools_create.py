@@ -262,7 +262,7 @@ def test_uv_is_told_what_pip_is_told_and_pip_has_the_last_word(
 @pytest.mark.parametrize("tool", TOOLS.values(), ids=list(TOOLS))
 def test_every_lock_pins_what_its_tool_names(tool: Tool) -> None:
     lines = tool.lock.read_text().splitlines()
-    pins = create.read_lock(tool.lock)
+    pins = tool.pins()
     assert len(pins) == len(lines) and all(line.count("==") == 1 for line in lines), "every line is a pin"
     assert {*tool.packages, *tool.first, *tool.compiled} <= set(pins)
     assert set(tool.needs) <= set(needs.NEEDS)

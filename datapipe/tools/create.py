@@ -104,7 +104,7 @@ def _make(tool: Tool, log: Path) -> Made:
 
 
 def _steps(tool: Tool, installer: Installer) -> Iterator[Step]:
-    pins = read_lock(tool.lock)
+    pins = tool.pins()
     rest = [name for name in pins if name not in (*tool.first, *tool.compiled)]
     options = ["--no-build-isolation"] if tool.first else []
     yield Step(about="an empty environment", do=partial(_empty, tool, installer.log))
@@ -122,12 +122,6 @@ def _steps(tool: Tool, installer: Installer) -> Iterator[Step]:
 
 def _chosen(pins: Mapping[str, str], names: Sequence[str]) -> list[str]:
     return [f"{name}=={pins[name]}" for name in names]
-
-
-def read_lock(path: Path) -> dict[str, str]:
-    """Read `name==version` lines."""
-    rows = [line.partition("==") for line in path.read_text(encoding="utf-8").splitlines() if "==" in line]
-    return {name.strip(): version.strip() for name, _, version in rows}
 
 
 def _empty(tool: Tool, log: Path) -> None:

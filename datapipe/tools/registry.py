@@ -80,7 +80,7 @@ TOOLS = {
         folder=HERE / "speech",
         programs=(("ffmpeg", "imageio_ffmpeg/binaries/ffmpeg-*"),),
         download_bytes=4_680_000_000,
-        disk_bytes=7_900_000_000,
+        disk_bytes=8_400_000_000,
         minutes=4,
     ),
 }
