@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -89,6 +90,8 @@ def _run(command: Command) -> int:
 
 
 def _create(tools: Sequence[Tool], *, as_json: bool) -> int:
+    # a scheduler's SIGTERM ends the making as Ctrl-C does: with its children, and nothing left
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     for tool in tools:
         known = create(tool)
         size = (

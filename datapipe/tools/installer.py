@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import os
 import platform
-import shutil
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -76,9 +75,8 @@ class Installer:
         path = os.pathsep.join([str(self.python.parent), os.environ.get("PATH", os.defpath)])
         env = pip_variables(self.settings) | uv_variables(self.settings) | {"PATH": path}
         env |= {"VIRTUAL_ENV": "", "PYTHONPATH": "", "PYTHONNOUSERSITE": "1"}
-        env |= (
-            {} if shutil.which("nvcc") else {"CUDA_VISIBLE_DEVICES": ""}
-        )  # else it would compile for the GPU
+        if not _for_gpu():
+            env["CUDA_VISIBLE_DEVICES"] = ""  # a build that saw a GPU would want its torch's own nvcc
         if self.log.exists():
             self.log.replace(self.log.with_suffix(".before.log"))
         run_child(command, cwd=self.log.parent, env=env, timeout=LONGEST, log=self.log)
@@ -114,11 +112,16 @@ def uv_variables(settings: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in told.items() if name not in os.environ}
 
 
+def _for_gpu() -> bool:
+    """Whether the user wants operators compiled for the GPU: mmcv's own switch."""
+    return os.environ.get("FORCE_CUDA") == "1"
+
+
 def build_key(pins: Mapping[str, str]) -> str:
     """What a compiled wheel depends on: interpreter, torch, numpy, C library and compiler."""
     command = ["gcc", "-dumpfullversion"]
     gcc = subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
-    device = "cuda" if shutil.which("nvcc") else "cpu"
+    device = "cuda" if _for_gpu() else "cpu"
     tag = f"cp{sys.version_info.major}{sys.version_info.minor}-{platform.machine()}-{device}"
     libc = "".join(platform.libc_ver())
     return f"{tag}-torch{pins.get('torch', '')}-numpy{pins.get('numpy', '')}-{libc}-gcc{gcc}"
