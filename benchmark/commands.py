@@ -14,6 +14,7 @@ from datapipe.weights import cache_dir
 
 from .alignment import Alignment
 from .cases import find_cases
+from .check_frames import CheckFramesCommand
 from .controls import CONTROLS
 from .human.commands import HumanCommand
 from .paper.commands import CropsCommand, PaperCommand
@@ -282,6 +283,7 @@ Command = (
     | CostCommand
     | TrainSyncCommand
     | CheckSyncCommand
+    | CheckFramesCommand
     | SelftestCommand
     | HumanCommand
     | SubmitCommand
@@ -301,6 +303,7 @@ COMMANDS: dict[str, type[Command]] = {
     "cost": CostCommand,
     "train-sync": TrainSyncCommand,
     "check-sync": CheckSyncCommand,
+    "check-frames": CheckFramesCommand,
     "selftest": SelftestCommand,
     "human": HumanCommand,
     "submit": SubmitCommand,
