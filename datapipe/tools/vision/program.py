@@ -20,7 +20,10 @@ Values = dict[str, Any]
 Arrays = dict[str, Any]
 Operation = Callable[[Values, Arrays], tuple[Values, Arrays]]
 
-PACKAGES = ("gfpgan", "basicsr", "facexlib", "mmpose", "mmcv", "mmdet", "pytorch-fid", "lpips", "torch")
+PACKAGES = (
+    *("gfpgan", "basicsr", "facexlib", "mmpose", "mmcv", "mmengine", "mmdet"),
+    *("pytorch-fid", "lpips", "torch"),
+)
 
 
 def versions(values: Values, arrays: Arrays) -> tuple[Values, Arrays]:
