@@ -211,10 +211,13 @@ def spoiled(source: Path, tmp_path: Path, change) -> Path:
         (lambda r: r.update(schema="other/9"), "`schema` is 'other/9'"),
         (lambda r: r["systems"][0]["scores"][0].update(value="good"), r"systems\[0\].scores\[0\].value"),
         (lambda r: r["systems"][0]["scores"][0].update(metric="video/magic"), "video/magic"),
-        (lambda r: r["systems"][1].update(name="AvatarSync"), "`systems` holds `AvatarSync` twice"),
+        (
+            lambda r: r["systems"][1].update(name="AvatarSync"),
+            r"systems\[1\].name is 'AvatarSync', which is there already",
+        ),
         (
             lambda r: r["systems"][0]["scores"].append(r["systems"][0]["scores"][0]),
-            "two scores of one metric",
+            r"scores\[11\].metric is 'video/psnr'",
         ),
     ],
 )

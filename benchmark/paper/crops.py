@@ -31,7 +31,7 @@ from ..identity import BACKBONES, Backbone, embedded
 from ..records import Protocol, protocol
 
 CROPS_SCHEMA = "avatarsync-crops/1"
-EVERY = 10
+EVERY = 15
 """Every so many frames are looked at; crops are fitted to all."""
 Pictures = NDArray[np.uint8]
 Points = NDArray[np.float32]

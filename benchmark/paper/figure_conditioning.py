@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from textwrap import fill
 from typing import Any
 
 import numpy as np
@@ -30,6 +31,7 @@ from .plots import COLOURS, INK, dress, new_figure, safe, saver
 from .quoted import quoted
 from .sources import Found, Sources
 
+NUM_COLUMNS = 3
 HOW = (
     "‡ Ours: the mean of the last tenth of each term in training, averaged over seeds; in brackets the range "
     "over pairs of seeds. The paper states neither what its losses are made of nor where it reads them."
@@ -124,9 +126,13 @@ def _pictures(number: int, each: Conditioning) -> Iterator[Picture]:
 
 def _draw_curves(trained: Sequence[Trained]) -> Figure:
     terms = list(dict.fromkeys(curve.term for each in trained for curve in each.curves))
-    figure = new_figure(2.9 * len(terms), 2.5)
+    num_rows = -(-len(terms) // NUM_COLUMNS)
+    figure = new_figure(3.0 * NUM_COLUMNS, 2.4 * num_rows)
     labels = list(dict.fromkeys(each.label for each in trained))
-    for axes, term in zip(np.atleast_1d(figure.subplots(1, len(terms))), terms, strict=True):
+    panels = figure.subplots(num_rows, NUM_COLUMNS, squeeze=False).ravel()
+    for axes in panels[len(terms) :]:
+        axes.set_axis_off()
+    for axes, term in zip(panels, terms, strict=False):
         for each in trained:
             for curve in (curve for curve in each.curves if curve.term == term):
                 place = labels.index(each.label)
@@ -160,7 +166,7 @@ def _draw_strip(axes: Any, png: str, name: str) -> None:
     axes.imshow(picture_of(png, colour=True) if png else np.full((SIDE, NUM_FRAMES * SIDE, 3), 240, np.uint8))
     if not png:
         axes.text(SIDE, SIDE / 2, "no video", fontsize=8, va="center")
-    axes.set_yticks([SIDE / 2], [safe(name, 22)])
+    axes.set_yticks([SIDE / 2], [fill(safe(name), 14)])
     axes.set_xticks([])
     axes.tick_params(length=0, labelsize=8, colors=INK)
     axes.spines[:].set_visible(False)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from ..records import Estimate
 from ..speed.latency import DECLARED_FPS
@@ -146,6 +147,7 @@ def _draw(sweeps: Sequence[Sweep]) -> Figure:
     )
     for axes, title, beside in ((left, "latency", "seconds"), (right, "work", "processor seconds")):
         axes.set_ylim(0, None)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.legend(fontsize=7, frameon=False)
         dress(axes, title, "phonemes", beside)
     return figure

@@ -113,6 +113,8 @@ def _bars(table: QuotedTable, studies: Sequence[Study]) -> list[Bars]:
             found = {each.dimension: each for each in rated.opinions}
             kept = [found.get(name) for name in DIMENSIONS.values()]
             means = [each.mean if each else None for each in kept]
+            if all(mean is None for mean in means):
+                continue
             bars.append(
                 (f"ours: {rated.name}", means, [(each.deviation if each else None) or 0.0 for each in kept])
             )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,8 @@ from typing import Any, TypeVar
 from datapipe.files import sha256_of
 from datapipe.records import Rejected, from_dict
 
-from ..records import RUN_SCHEMA, Run
+from ..records import RUN_SCHEMA
+from ..runs import read_run
 from .document import Trace
 
 RecordT = TypeVar("RecordT")
@@ -83,7 +83,6 @@ def _kinds() -> dict[str, Callable[[], type[Any]]]:
         return Conditioning
 
     return {
-        RUN_SCHEMA: lambda: Run,
         "avatarsync-latency/1": latency,
         "avatarsync-latency-sweep/1": sweep,
         "avatarsync-human/1": people,
@@ -127,18 +126,18 @@ def _files(places: Sequence[Path], ablations: Sequence[Path]) -> Iterator[tuple[
 def _read(path: Path, must: bool) -> Found | None:
     value = _json(path)
     schema = value.get("schema") if isinstance(value, dict) else None
+    if schema == RUN_SCHEMA:
+        return Found(path=path, file_id=sha256_of(path)[:12], record=read_run(path))
     kinds = _kinds()
     if schema not in kinds:
         if must:
-            known = ", ".join(kinds)
+            known = ", ".join((RUN_SCHEMA, *kinds))
             raise Rejected("bad_input", f"{path}: its field `schema` is {schema!r}; known here: {known}")
         return None
     try:
         record = from_dict(value, kinds[schema]())
     except Exception as error:
         raise Rejected("bad_input", f"{path}: {_first_fault(error)}; make the file again") from error
-    if isinstance(record, Run):
-        _check(path, record)
     return Found(path=path, file_id=sha256_of(path)[:12], record=record)
 
 
@@ -166,21 +165,3 @@ def _first_fault(error: BaseException) -> str:
     if isinstance(error, (cattrs.BaseValidationError, cattrs.ForbiddenExtraKeysError)):
         return "; ".join(cattrs.transform_error(error)[:1])
     return str(error)
-
-
-def _check(path: Path, run: Run) -> None:
-    """Refuse a run that names a system or a score twice, or a metric that it does not describe."""
-    twice = [name for name, n in Counter(system.name for system in run.systems).items() if n > 1]
-    if twice:
-        raise Rejected("bad_input", f"{path}: `systems` holds `{twice[0]}` twice; rename one and score again")
-    known = {info.name for info in run.metrics}
-    for system in run.systems:
-        names = [score.metric for score in system.scores]
-        lost = [name for name in names if name not in known]
-        if lost:
-            what = f"{path}: `systems` / `{system.name}` has a score of `{lost[0]}`"
-            raise Rejected("bad_input", f"{what}, which `metrics` does not describe; score it again")
-        if len(set(names)) < len(names):
-            raise Rejected(
-                "bad_input", f"{path}: `{system.name}` has two scores of one metric; score it again"
-            )
