@@ -70,7 +70,7 @@ TOOLS = {
         compiled=("mmcv", "xtcocotools", "basicsr", "chumpy"),
         needs=("gcc", "g++", "Python.h", "libGL.so.1", "libglib-2.0.so.0"),
         download_bytes=2_840_000_000,
-        disk_bytes=5_600_000_000,
+        disk_bytes=5_900_000_000,
         minutes=12,
     ),
     "speech": Tool(
