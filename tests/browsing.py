@@ -14,12 +14,22 @@ needs_chromium = pytest.mark.skipif(
 )
 
 
-def until(page, condition: str, seconds: float = 10.0) -> None:
+def until(page, condition: str, seconds: float = 60.0) -> None:
     """Poll from outside: the pages' policy forbids the evaluation that playwright's own waiting uses."""
     ends = time.monotonic() + seconds
-    while not page.evaluate(condition):
+    while not holds(page, condition):
         assert time.monotonic() < ends, f"never: {condition}"
         page.wait_for_timeout(20)
+
+
+def holds(page, condition: str) -> bool:
+    """Whether it is so now; not while one page gives way to the next."""
+    try:
+        return bool(page.evaluate(condition))
+    except Exception as error:
+        if "context was destroyed" in str(error):
+            return False
+        raise
 
 
 @contextmanager
@@ -32,6 +42,11 @@ def browsing() -> Iterator:
         launched.close()
 
 
+def lost(request) -> list[str]:
+    """What a page asked for in vain; a video that was left for the next page is not lost."""
+    return [] if request.failure == "net::ERR_ABORTED" else [f"not loaded: {request.url} {request.failure}"]
+
+
 @contextmanager
 def opened(browser, page_file: Path, **context: object) -> Iterator:
     """A page; leaving it fails when it logged, threw, opened a dialog, or asked for anything off the disk."""
@@ -40,7 +55,7 @@ def opened(browser, page_file: Path, **context: object) -> Iterator:
     page.on("console", lambda message: trouble.append(message.text))
     page.on("pageerror", lambda error: trouble.append(str(error)))
     page.on("dialog", lambda dialog: (trouble.append("a dialog opened"), dialog.dismiss()))
-    page.on("requestfailed", lambda request: trouble.append(f"not loaded: {request.url}"))
+    page.on("requestfailed", lambda request: trouble.extend(lost(request)))
     page.on(
         "request",
         lambda request: (

@@ -16,6 +16,7 @@ from bench_rows import clips, info, keys, row, run_of, whole_set
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from benchmark.__main__ import main
 from benchmark.cases import find_cases
 from benchmark.leaderboard import column_id, tables
 from benchmark.ranking import badness
@@ -338,6 +339,20 @@ def test_every_clip_of_a_whole_set_has_a_page(tmp_path: Path) -> None:
     assert [page.number for page in pages] == list(range(NUM + 1))
     assert [page.key for page in pages] == [*keys(NUM), "clip00"]
     assert [board.label.split(", set ")[0] for board in boards] == ["All clips, 6 clips", "All clips, 1 clip"]
+
+
+def test_the_command_writes_a_site_or_says_what_is_wrong(
+    videos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run, out = filmed(videos, two_clips()).path, tmp_path / "site"
+    words = ["leaderboard", "--runs", str(run), "--html", str(out), "--title", "Ours"]
+    shown = ["--system", f"ours={videos / 'ours'}"]
+    assert main([*words, *shown]) == 2 and "--cases FOLDER" in capsys.readouterr().err
+    assert main([*words, "--cases", str(videos / "cases"), "--system", "ours=cmd:x {out}"]) == 2
+    assert main([*words, "--cases", str(videos / "cases"), *shown]) == 0
+    assert f"site: {out / 'index.html'}" in capsys.readouterr().err
+    assert (out / "runs/0.json").read_bytes() == run.read_bytes()
+    assert (out / "clips/media/1/1.mp4").is_file() and not (out / "clips/media/1/2.mp4").exists()
 
 
 def test_speeds_are_of_timing_sessions_and_faults_are_named(tmp_path: Path) -> None:

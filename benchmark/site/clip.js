@@ -33,4 +33,7 @@ if (chooser) {
     showCase(0);
   }
   if (every.length > START_TRACKS + 1) playChosen();
+  const mapped = every.some((track) => track.heat);
+  document.getElementById("heat").parentElement.hidden = !mapped;
+  document.getElementById("heat-max").closest(".legend").hidden = !mapped;
 }

@@ -68,12 +68,16 @@ function drawPareto(svg, site, board, column) {
   svg.append(draw("text", { x: left, y: 12 }, "↑ better " + column.heading));
   const front = points.filter((point) => point.front);
   svg.append(draw("path", { class: "front", d: front.map((point, k) => (k ? "H" + x(point.rtf) + "V" + y(point.value) : "M" + x(point.rtf) + " " + y(point.value))).join("") }));
-  points.forEach((point, k) => drawPoint(svg, site, board, column, point, k, x, y, points.length <= MAX_LABELS));
+  const named = points.length <= MAX_LABELS, taken = points.map((point) => ({ left: x(point.rtf) - 7, right: x(point.rtf) + 7, y: y(point.value) }));
+  points.forEach((point, k) => {
+    drawPoint(svg, board, column, point, k, x, y, named);
+    if (named) drawName(svg, point.name, x(point.rtf), y(point.value), taken);
+  });
   svg.setAttribute("aria-label", column.title + " against real-time factor of " + points.length + " systems; none is both better and faster than " + front.slice(0, 8).map((point) => point.name).join(", "));
   return lacking;
 }
 
-function drawPoint(svg, site, board, column, point, index, x, y, named) {
+function drawPoint(svg, board, column, point, index, x, y, named) {
   const px = x(point.rtf), py = y(point.value);
   if (named && column.lows[point.row] != null) svg.append(draw("line", { class: "whisker", x1: px, x2: px, y1: y(column.lows[point.row]), y2: y(column.highs[point.row]) }));
   const dot = draw("circle", { class: point.front ? "dot front-dot" : "dot", cx: px, cy: py, r: named ? 6 : 3, tabindex: index ? "-1" : "0", role: "img", "aria-label": point.name + ": " + column.title + " " + numeral(point.value) + ", RTF " + numeral(point.rtf) });
@@ -81,9 +85,19 @@ function drawPoint(svg, site, board, column, point, index, x, y, named) {
   for (const kind of ["mouseenter", "focus"]) dot.addEventListener(kind, () => showTip(dot, lines));
   for (const kind of ["mouseleave", "blur"]) dot.addEventListener(kind, hideTip);
   svg.append(dot);
-  if (!named) return;
-  const right = px > FRAME.width * 0.75;
-  svg.append(draw("text", { class: "name", x: px + (right ? -10 : 10), y: py - 8, "text-anchor": right ? "end" : "start" }, point.name.length > 28 ? point.name.slice(0, 27) + "…" : point.name));
+}
+
+// A name stands at the first free place beside its point; where there is none, hovering and focus tell it.
+function drawName(svg, name, px, py, taken) {
+  const text = name.length > 28 ? name.slice(0, 27) + "…" : name, width = 7 * text.length;
+  for (const [dx, dy] of [[10, -10], [10, 14], [-10, -10], [-10, 14], [10, -26], [-10, 30]]) {
+    const box = { left: dx > 0 ? px + dx : px + dx - width, right: dx > 0 ? px + dx + width : px + dx, y: py + dy };
+    const free = taken.every((other) => box.right < other.left || box.left > other.right || Math.abs(box.y - other.y) > 13);
+    if (!free || box.left < FRAME.left || box.right > FRAME.width) continue;
+    taken.push(box);
+    svg.append(draw("text", { class: "name", x: px + dx, y: py + dy, "text-anchor": dx > 0 ? "start" : "end" }, text));
+    return;
+  }
 }
 
 // One stop of the tab key; arrow keys go from point to point, by speed.

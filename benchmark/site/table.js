@@ -107,7 +107,7 @@ function makeGrid(box, site, status) {
   // By place, then by value. A row that is not ranked stands before the system whose place it would take.
   function sorted() {
     const { board, sort, worst } = state, rows = state.rows.slice();
-    if (sort === null) return rows;
+    if (sort === null) return byMeanRank(rows);
     const turn = worst ? -1 : 1;
     if (sort === "name") return rows.sort((a, b) => turn * board.rows[a].localeCompare(board.rows[b]) || a - b);
     const sign = sort.direction === "lower" ? 1 : -1;
@@ -117,6 +117,13 @@ function makeGrid(box, site, status) {
     const first = rows.filter(known), last = rows.filter((row) => !known(row));
     first.sort((a, b) => turn * (places[a] - places[b] || values[a] - values[b]) || a - b);
     return first.concat(last);
+  }
+
+  // Before anybody sorts: truth and controls, then systems by their mean rank where the board has one.
+  function byMeanRank(rows) {
+    const { board } = state, mean = board.columns.find((column) => column.name === "avg_r");
+    const place = (row) => (board.kinds[row] === 2 ? mean.ranks[row] || 1e9 : 0);
+    return mean ? rows.sort((a, b) => place(a) - place(b) || a - b) : rows;
   }
 
   function draw() {
