@@ -31,6 +31,8 @@ KEYFRAMES = "keyframe/psnr,keyframe/ssim,keyframe/lpips_alex,keyframe/fid,keyfra
 """Metrics of single keyframes, beside those of whole videos."""
 PUBLIC_SPEAKERS = ("s1", "s2")
 """The sample corpus' people in the public domain: only they are on the contact sheet."""
+RECORDS = Path(__file__).parent / "reports/runs"
+"""Ablations of the demo's generator, which take hours: measured once, and kept with the source."""
 
 
 @dataclass(frozen=True)
@@ -100,6 +102,25 @@ def scoring_steps(out: Path) -> list[Command]:
     return steps
 
 
+def table_steps(out: Path) -> list[Command]:
+    """List the commands that put the demo's numbers into the papers' tables, and onto a board."""
+    videos = ["--cases", f"{out}/cases", "--system", *(f"{name}={out}/systems/{name}" for name in SYSTEMS)]
+    crops = ["--data", f"{out}/shards/cmlr", "--root", f"{out}/raw/cmlr", "--limit", "2"]
+    runs = [
+        "--runs",
+        f"{out}/run.json",
+        f"{out}/crops.json",
+        *map(str, sorted(RECORDS.glob("ablation-*.json"))),
+    ]
+    logs = ["--train-log", f"{out}/run", "--pictures", *PUBLIC_SPEAKERS]
+    board = ["--runs", f"{out}/run.json", *videos, "--title", "AvatarSync demo"]
+    return [
+        ["bench", "crops", *crops, "--out", f"{out}/crops.json"],
+        ["bench", "paper", "all", *runs, *videos, *logs, "--out", f"{out}/paper"],
+        ["bench", "leaderboard", *board, "--html", f"{out}/board"],
+    ]
+
+
 def run_step(command: Command) -> None:
     """Run one of the suite's commands in this process; stop the demo when it fails."""
     from avatarsync import main as avatarsync
@@ -149,7 +170,9 @@ def summary(out: Path, minutes: float) -> str:
     results = sum(path.stat().st_size for path in out.rglob("*") if path.is_file()) / 1e6
     time_taken = f"{minutes:.1f} minutes on {os.cpu_count()} cores"
     size = f"{largest:.1f} GB in the largest process, {results:.0f} MB of results"
-    return f"\ntook {time_taken}, {size}\nreport: {(out / 'index.html').resolve()}"
+    pages = {"report": "index.html", "the papers' tables": "paper/index.html", "board": "board/index.html"}
+    places = "".join(f"\n{name}: {(out / page).resolve()}" for name, page in pages.items())
+    return f"\ntook {time_taken}, {size}{places}"
 
 
 def demo(config: DemoConfig) -> int:
@@ -160,7 +183,7 @@ def demo(config: DemoConfig) -> int:
         run_step(command)
     together, after = training_steps(config.out, config.preset)
     run_side_by_side(together)
-    for command in [*after, *scoring_steps(config.out)]:
+    for command in [*after, *scoring_steps(config.out), *table_steps(config.out)]:
         run_step(command)
     emit(summary(config.out, (time.monotonic() - started) / 60))
     return DONE

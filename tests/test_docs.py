@@ -101,7 +101,13 @@ def test_the_demo_runs_the_commands_it_prints() -> None:
     """Every step of the demo parses: its command exists and knows all its options."""
     out = Path("out")
     together, after = demo.training_steps(out, "demo")
-    for step in [*demo.data_steps(out, 128), *together, *after, *demo.scoring_steps(out)]:
+    for step in [
+        *demo.data_steps(out, 128),
+        *together,
+        *after,
+        *demo.scoring_steps(out),
+        *demo.table_steps(out),
+    ]:
         words = step[:3] if step[:2] == ["model", "train"] else step[:2]
         text = help_of(*words)
         assert all(word in text for word in step if word.startswith("--")), step
