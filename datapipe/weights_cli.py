@@ -68,9 +68,10 @@ def list_all(*, as_json: bool) -> int:
             json.dumps([_as_dict(weight, present) for weight, present in rows], ensure_ascii=False, indent=1)
         )
         return 0
+    width = max(len(weight.name) for weight, _ in rows)
     for weight, present in rows:
         here = "here" if present else "-" if weight.packages else "by hand"
-        emit(f"{weight.name:<22} {weight.num_bytes / 1e6:>8.1f} MB  {here:<8} {weight.licence}")
+        emit(f"{weight.name:<{width}} {weight.num_bytes / 1e6:>8.1f} MB  {here:<8} {weight.licence}")
     absent = sum(weight.num_bytes for weight, present in rows if not present)
     say(f"{len(rows)} files, {absent / 1e6:.1f} MB not here yet; kept in {cache_dir()}")
     return 0

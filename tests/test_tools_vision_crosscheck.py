@@ -41,8 +41,9 @@ def test_the_distance_is_theirs_where_their_root_is_exact(rows: int, columns: in
     assert frechet_distance(first, second) == pytest.approx(theirs, rel=1e-6)
 
 
-def test_lpips_is_lpips(pairs) -> None:
-    found = crosscheck.crosscheck_lpips(*pairs)
+@pytest.mark.parametrize("trunk", ["alex", "vgg"])
+def test_lpips_is_lpips(pairs, trunk) -> None:
+    found = crosscheck.crosscheck_lpips(*pairs, trunk)
     assert found.ours > 0.01 and found.largest_difference < 1e-5
 
 
