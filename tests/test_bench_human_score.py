@@ -120,7 +120,7 @@ def test_raters_who_fail_a_check_are_out_and_reported(kit: Path, key: Key, tmp_p
     study = score_study(kit, write_answers(tmp_path, *contents), None)
     assert [rater.status for rater in study.raters] == ["excluded"] * 3 + ["kept"]
     assert f"{told.choose} was asked for, not chosen on lips" in study.raters[0].failed_checks[0]
-    assert "a damaged clip has more than 2 on flicker, coherence" in study.raters[1].failed_checks[0]
+    assert "a damaged clip has more than 2 on coherence, movement" in study.raters[1].failed_checks[0]
     assert "left out" in study.raters[2].failed_checks[0]
     assert study.systems[0].opinions[0].num_raters == 1 and study.systems[0].opinions[0].low is None
     assert study.agreement[0].alpha is None and study.agreement[0].num_units == 0

@@ -30,6 +30,8 @@ LIKE_TRUTH = Alignment()
 EPOCH = 946684800
 """Time of change of every file (2000-01-01), or their order would tell who made them."""
 BLOCK = 16
+HELD = 12
+"""Frames that a damaged picture stands."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,20 +131,29 @@ def _checks(case: Case, folder: Path, seed: int) -> tuple[Shown, Shown]:
 
 
 def damaged_frames(frames_THW3: NDArray[np.uint8], seed: int) -> NDArray[np.uint8]:
-    """Frames that whoever looks rates worst: half of the blocks change places, every other one is dark."""
+    """Frames that whoever looks rates worst: the picture stands, then jumps, half of its blocks out of place.
+
+    It jumps about twice a second and keeps its brightness: flashes of three a second or more can harm.
+    """
     random = np.random.default_rng(seed)
-    damaged = frames_THW3.copy()
-    rows, columns = (size // BLOCK for size in frames_THW3.shape[1:3])
-    for number, frame in enumerate(damaged):
-        blocks = frame[: rows * BLOCK, : columns * BLOCK].reshape(rows, BLOCK, columns, BLOCK, 3)
-        flat = blocks.swapaxes(1, 2).reshape(rows * columns, BLOCK, BLOCK, 3).copy()
-        moved = random.choice(len(flat), size=len(flat) // 2, replace=False)
-        flat[moved] = flat[random.permutation(moved)]
-        whole = flat.reshape(rows, columns, BLOCK, BLOCK, 3).swapaxes(1, 2)
-        frame[: rows * BLOCK, : columns * BLOCK] = whole.reshape(rows * BLOCK, columns * BLOCK, 3)
-        if number % 2:
-            frame //= 4
+    damaged = np.empty_like(frames_THW3)
+    for first in range(0, len(frames_THW3), HELD):
+        damaged[first : first + HELD] = _misplaced(frames_THW3[first], random)
     return damaged
+
+
+def _misplaced(frame_HW3: NDArray[np.uint8], random: np.random.Generator) -> NDArray[np.uint8]:
+    """One picture with half of its blocks in other places; what is left at the edges stays."""
+    rows, columns = (size // BLOCK for size in frame_HW3.shape[:2])
+    mixed = frame_HW3.copy()
+    inner = mixed[: rows * BLOCK, : columns * BLOCK]
+    blocks = inner.reshape(rows, BLOCK, columns, BLOCK, 3).swapaxes(1, 2)
+    flat = blocks.reshape(rows * columns, BLOCK, BLOCK, 3).copy()
+    moved = random.choice(len(flat), size=len(flat) // 2, replace=False)
+    flat[moved] = flat[np.roll(moved, 1)]
+    whole = flat.reshape(rows, columns, BLOCK, BLOCK, 3).swapaxes(1, 2)
+    inner[:] = whole.reshape(rows * BLOCK, columns * BLOCK, 3)
+    return mixed
 
 
 def _late(audio: NDArray[np.float32] | None) -> NDArray[np.float32] | None:

@@ -30,7 +30,7 @@ from .records import (
 
 BROKEN_AT_MOST = 2
 """Answer up to which a damaged clip counts as seen, on each of `BROKEN_DIMENSIONS`."""
-BROKEN_DIMENSIONS = ("flicker", "coherence")
+BROKEN_DIMENSIONS = ("coherence", "movement")
 NUM_ALPHA_DRAWS = 1000
 MIN_RATERS = 3
 """Below, no interval over raters."""
