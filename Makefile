@@ -3,6 +3,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 OUT ?= reports/demo
+WORKERS ?= 2
 ifdef TOOLS
 export AVATARSYNC_TOOLS := $(abspath $(TOOLS))
 endif
@@ -23,7 +24,7 @@ report: .venv/.core ## render reports/ from the runs and records that are commit
 	$(BIN)/avatarsync bench render
 
 test: .venv/.dev ## the fast tests
-	$(BIN)/python -m pytest -m "not slow and not tools"
+	$(BIN)/python -m pytest -m "not slow and not tools" -n $(WORKERS) --dist loadfile
 
 test-slow: .venv/.dev ## the tests that take minutes
 	$(BIN)/python -m pytest -m "slow and not tools"
