@@ -38,8 +38,8 @@ class AlignConfig:
     model: Path | None = None
     """whisperx' network: a local folder as of Hugging Face; None takes whisperx' default of the language."""
     least_score: float = 0.1
-    """whisperx: texts whose words score less in the median belong to another sound. Three times a guess among
-    32 letters; raise it to what your network gives for right words."""
+    """whisperx: texts whose words score less in the median are refused; three times a guess among 32 letters.
+    A wrong text may score more: see docs/backends.md."""
     threads: int = 1
     """whisperx: threads of the network."""
     worst_word: float = -42.0

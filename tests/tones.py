@@ -19,14 +19,14 @@ def tone(letter: str, seconds: float) -> np.ndarray:
 
 
 def say(text: str, seed: int = 0) -> tuple[np.ndarray, list[tuple[str, float, float]]]:
-    """Sound (N,) float32 of words, and each word with its start and end."""
+    """Sound (N,) float32 of words, and each letter with its start and end; after a word there is a pause."""
     random = np.random.default_rng(seed)
-    pieces, spans, at = [np.zeros(round(random.uniform(0.1, 0.4) * RATE))], [], 0.0
+    pieces, spans = [np.zeros(round(random.uniform(0.1, 0.4) * RATE))], []
     for word in text.split():
-        start = sum(map(len, pieces)) / RATE
-        pieces += [tone(letter, random.uniform(0.08, 0.16)) for letter in word]
-        at = sum(map(len, pieces)) / RATE
-        spans.append((word, start, at))
+        for letter in word:
+            start = sum(map(len, pieces)) / RATE
+            pieces.append(tone(letter, random.uniform(0.08, 0.16)))
+            spans.append((letter, start, sum(map(len, pieces)) / RATE))
         pieces.append(np.zeros(round(random.uniform(0.12, 0.3) * RATE)))
     sound = np.concatenate(pieces)
     return (sound + random.normal(0, 0.003, len(sound))).astype(np.float32), spans
