@@ -139,6 +139,7 @@ def test_a_frame_scales_and_shifts_the_reference_and_nothing_else():
     features = torch.randn(1, SMALL.rows, 32)
     zero, one, three = (network.told(torch.full((1, 4, 32), at), features).picture for at in (0.0, 1.0, 3.0))
     assert torch.allclose(three - zero, 3 * (one - zero), atol=1e-5)
+    assert torch.allclose(one - zero, torch.ones(1), atol=0.5) and not torch.equal(one - zero, zero)
     touched = features.clone()
     touched[0, SMALL.controls + 2] += 1.0
     moved = (network.told(torch.ones(1, 4, 32), touched).picture != one)[0].any(-1)

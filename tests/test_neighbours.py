@@ -12,7 +12,7 @@ from toy_run import PRESET, SIZE, write_run
 from datapipe.media import SAMPLE_RATE
 from datapipe.records import Rejected
 from model.__main__ import main
-from model.cases import SYSTEMS
+from model.cases import SYSTEMS, Places
 from model.layers import to_bytes, to_signed
 from model.neighbours.corpus import LatentClip, draw_clips, edge_motion, read_latents, space_of
 from model.neighbours.kinds import KINDS
@@ -103,6 +103,15 @@ def test_windows_hold_moves_from_their_reference_with_their_own_sound():
     assert abs(spread.square().mean() - 1) < 1e-4
 
 
+def test_windows_lie_on_the_device_that_training_runs_under():
+    clips = [clip_of(torch.randn(40, 6, 4, 4))]
+    space = space_of(clips)
+    with torch.device("meta"):
+        drawn = draw_clips(clips, space, 2, 5, np.random.default_rng(0))
+    fields = (drawn.reference_BNC, drawn.latents_BTNC, drawn.audio_BTAF, drawn.motion_BT)
+    assert {each.device.type for each in fields} == {"meta"}
+
+
 # --- whole ----------------------------------------------------------------------------------------------
 
 
@@ -135,7 +144,6 @@ def test_a_neighbour_trains_and_makes_frames_for_a_case(name, run, shards):
     frames = np.concatenate(blocks)
     assert frames.shape == (15, SIZE, SIZE, 3) and frames.dtype == np.uint8 and len(blocks) > 1
     assert np.array_equal(frames, np.concatenate(list(speak(neighbour, picture, tone(300, 0.6), 0.6))))
-    assert name in SYSTEMS
 
 
 def test_codes_of_a_still_picture_decode_as_the_tokenizer_does(run):
@@ -154,6 +162,8 @@ def test_codes_of_a_still_picture_decode_as_the_tokenizer_does(run):
 @pytest.mark.parametrize("name", KINDS)
 def test_what_is_not_there_is_named_with_what_to_do(name, tmp_path, shards):
     empty = write_run(tmp_path)
+    with pytest.raises(Rejected, match="--run"):
+        SYSTEMS[name](Places(cases=tmp_path, out=tmp_path))
     with pytest.raises(Rejected, match=f"train-neighbour {name}"):
         load_neighbour(name, empty)
     tokenizer = Tokenizer(PRESET.tokenizer)

@@ -53,7 +53,7 @@ def generate_frames(
 def draw_frame(network: EARTalking, told: Told, frame: int, config: FrameConfig) -> Tensor:
     """Write the places of one frame group by group; (N, C)."""
     made, device = network.config, told.picture.device
-    draws = torch.Generator().manual_seed((config.seed * 1_000_003 + frame) % MOST_SEED)
+    draws = torch.Generator("cpu").manual_seed((config.seed * 1_000_003 + frame) % MOST_SEED)
     order = torch.randperm(made.num_places, generator=draws).to(device)
     noise = config.temperature * torch.randn(made.num_places, made.channels, generator=draws).to(device)
     times = step_times(config.denoise_steps, made.target)

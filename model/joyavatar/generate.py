@@ -78,7 +78,7 @@ class Speaking:
         """
         times = step_times(self.config.steps_of(self.blocks), "velocity", self.config.shift).tolist()
         last = len(times) - 2 if until is None else until
-        draws = torch.Generator().manual_seed((self.config.seed * 1_000_003 + self.blocks) % MOST_SEED)
+        draws = torch.Generator("cpu").manual_seed((self.config.seed * 1_000_003 + self.blocks) % MOST_SEED)
         motion, heard = self._motion(draws)
         sounds = torch.cat((heard, sound_BTAD), 1)
         x = self._noise(draws)
@@ -111,14 +111,15 @@ class Speaking:
 
     def _noise(self, draws: torch.Generator) -> Tensor:
         batch, _, places, channels = self.reference_B1NC.shape
-        noise = torch.randn(batch, self.network.config.block, places, channels, generator=draws)
+        shape = (batch, self.network.config.block, places, channels)
+        noise = torch.randn(shape, generator=draws, device="cpu")  # also while training on another device
         return noise.to(self.reference_B1NC.device)
 
     def _motion(self, draws: torch.Generator) -> tuple[Tensor, Tensor]:
         """The last latents of the block before, noised, and their sound; none for the first block."""
         count = min(self.network.config.motion, self.latents.shape[1])
         last = self.latents[:, self.latents.shape[1] - count :]
-        noise = torch.randn(last.shape, generator=draws).to(last.device)
+        noise = torch.randn(last.shape, generator=draws, device="cpu").to(last.device)
         share = last.new_tensor(self.config.motion_noise)
         return noised(last, noise, share, "velocity"), self.sound[:, self.sound.shape[1] - count :]
 

@@ -101,8 +101,13 @@ def draw_clips(
         for clip, at, reference in zip(picks, starts, references, strict=True)
     ]
     return Clips(
-        reference_BNC=torch.stack([reference_latent(each) for each in references]),
-        latents_BTNC=torch.stack(moves),
-        audio_BTAF=torch.stack([clip.audio_LAF[span] for clip, span in zip(picks, spans, strict=True)]),
-        motion_BT=torch.stack([clip.motion_L[span] for clip, span in zip(picks, spans, strict=True)]),
+        reference_BNC=_stacked([reference_latent(each) for each in references]),
+        latents_BTNC=_stacked(moves),
+        audio_BTAF=_stacked([clip.audio_LAF[span] for clip, span in zip(picks, spans, strict=True)]),
+        motion_BT=_stacked([clip.motion_L[span] for clip, span in zip(picks, spans, strict=True)]),
     )
+
+
+def _stacked(parts: Sequence[Tensor]) -> Tensor:
+    """Stack, on the device that training runs on."""
+    return torch.as_tensor(torch.stack(list(parts)))
