@@ -19,6 +19,8 @@ from .records import RUN_SCHEMA
 from .runs import read_run
 
 RUNS = "runs"
+RECORDS = "records"
+"""Records that are no runs: maps, curves, crops, timings, studies; only the papers' artefacts show them."""
 PAPER = "paper"
 ABLATION = "ablation-"
 """Start of the names of runs that compare a generator with itself: they have tables of their own."""
@@ -59,7 +61,8 @@ def render_reports(reports: Path) -> tuple[Path, ...]:
     page = f"{HEAD}\n{leaderboard.markdown(runs)}\n## Runs\n\n{sources}"
     write_text(reports / "leaderboard.md", page)
     write_text(reports / "leaderboard.csv", leaderboard.as_csv(runs))
-    render_all(read_sources((reports / RUNS,)), reports / PAPER)
+    places = tuple(reports / name for name in (RUNS, RECORDS) if (reports / name).is_dir())
+    render_all(read_sources(places), reports / PAPER)
     return reports / "leaderboard.md", reports / "leaderboard.csv", reports / PAPER / "index.html"
 
 

@@ -15,7 +15,7 @@ REPORTS = Path(__file__).parent.parent / "reports"
 def rendered(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The records alone, somewhere else, and what is rendered from them there."""
     reports = tmp_path_factory.mktemp("copied") / "reports"
-    for records in ("runs", "papers"):
+    for records in ("runs", "records", "papers"):
         shutil.copytree(REPORTS / records, reports / records)
     render_reports(reports)
     return reports
