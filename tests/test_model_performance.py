@@ -17,7 +17,7 @@ from datapipe.media import read_frames
 from datapipe.performance.figures import read_performance
 from datapipe.performance.processes import on_one_core
 from datapipe.performance.render import render
-from datapipe.records import Phoneme
+from datapipe.records import Phoneme, Rejected
 from model.avatar import load_avatar
 from model.avatarsync import write
 from model.avatarsync.decode import DecodeConfig, one_by_one
@@ -25,7 +25,7 @@ from model.performance import accelerator, cost, decoding, film, growth, stages
 from model.performance.__main__ import SUITE
 from model.performance.clocks import STAGES, clocked
 from model.performance.seeded import seeded_avatar, write_run
-from model.performance.sessions import Session
+from model.performance.sessions import Session, tiny, trained
 from model.performance.sizes import QUICK
 from model.presets import preset_named
 
@@ -87,7 +87,7 @@ def test_the_clip_of_the_sweep_has_twenty_different_phonemes(tmp_path: Path) -> 
 def test_a_session_makes_a_video_and_says_its_stages(tmp_path: Path) -> None:
     growth.write_case(tmp_path / "cases", 64)
     picture, sound, out = tmp_path / "cases/clip.png", tmp_path / "cases/clip.mp4", tmp_path / "out.mp4"
-    told = Session("tiny").speak(picture, sound, spoken(3), out)
+    told = tiny().speak(picture, sound, spoken(3), out)
     assert told["stages"]["keyframes"] > 0 and told["first_frame_seconds"] > 0
     assert len(read_frames(out)) == 8
 
@@ -171,3 +171,11 @@ def test_a_video_is_made_on_one_core_in_small(tmp_path: Path) -> None:
     assert measured.figures[0].limit == 1.0 and measured.figures[0].median > 0
     assert json.loads((tmp_path / "told.json").read_text())["cores"] == 1
     assert [line.label for line in measured.tables[0].lines] == [*STAGES, film.REST]
+
+
+def test_a_trained_run_is_timed_by_the_folder_that_a_variable_names(tmp_path, monkeypatch):
+    monkeypatch.delenv("AVATARSYNC_RUN", raising=False)
+    with pytest.raises(Rejected, match="AVATARSYNC_RUN is not set"):
+        trained()
+    monkeypatch.setenv("AVATARSYNC_RUN", str(write_run(preset_named("tiny"), tmp_path / "run")))
+    assert isinstance(trained(), Session)
