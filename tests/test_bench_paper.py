@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from paper_rows import CMLR, HDTF, HOSTILE, ablation_run, run_of, system, write
 
+from benchmark.paper.commands import usual_records
 from benchmark.paper.document import Cell, Column, Grid, Row, cells
 from benchmark.paper.latex import plain
 from benchmark.paper.quoted import quoted
@@ -252,3 +253,15 @@ def test_remarks_of_a_cell_row_and_column_share_letters():
     )  # fmt: skip
     text = "\n".join(_grid(grid, Path()))
     assert "t<sup>a</sup>" in text and "r<sup>b</sup>" in text and "1<sup>b,a</sup>" in text
+
+
+def test_without_files_a_checkouts_own_records_are_read(tmp_path):
+    for name in ("runs/a.json", "runs/ablation-masks.json", "records/demo-sweep.json", "records/maps.json"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("{}")
+    assert usual_records(tmp_path) == (tmp_path / "runs", tmp_path / "records")
+    (tmp_path / "demo/paper/data").mkdir(parents=True)
+    (tmp_path / "demo/run.json").write_text("{}")
+    own = ("demo/run.json", "demo/paper/data", "runs/ablation-masks.json", "records/demo-sweep.json")
+    assert usual_records(tmp_path) == tuple(tmp_path / each for each in own)
+    assert usual_records(tmp_path / "none") == ()

@@ -28,7 +28,8 @@ class PaperCommand:
     names: Annotated[tuple[Name, ...], tyro.conf.Positional]
     """table1 to table6, fig4b, fig5, fig9, fig10, fig11, eartalking, or all."""
     runs: tuple[Path, ...] = ()
-    """Files that this benchmark wrote (run, latency, sweep, human and crops records), or folders of them."""
+    """Files that this benchmark wrote (run, latency, sweep, human and crops records), or folders of them;
+    without any, what lies in reports/: the demo's where it was run, and what is kept there."""
     ablation: tuple[Path, ...] = ()
     """Folders that were the --out of `avatarsync model ablate`."""
     out: Path = Path("paper")
@@ -53,7 +54,8 @@ class PaperCommand:
             tuple(ARTEFACTS) if "all" in self.names or not self.names else tuple(dict.fromkeys(self.names))
         )
         looked = self._look(names)
-        sources = read_sources((*self.runs, *looked), self.ablation)
+        given = self.runs or (() if self.ablation or looked else usual_records(Path("reports")))
+        sources = read_sources((*given, *looked), self.ablation)
         artefacts = render_all(sources, self.out, names, self.format)
         for each in artefacts:
             if not each.is_measured:
@@ -80,6 +82,15 @@ class PaperCommand:
             ),
             self.out / "data",
         )
+
+
+def usual_records(reports: Path) -> tuple[Path, ...]:
+    """Find what a checkout's reports/ holds; a demo that was run stands in place of the one that is kept."""
+    demo = [reports / "demo" / each for each in ("run.json", "crops.json", "paper/data")]
+    if not demo[0].exists():
+        return tuple(each for each in (reports / "runs", reports / "records") if each.is_dir())
+    kept = (*sorted((reports / "runs").glob("ablation-*.json")), reports / "records/demo-sweep.json")
+    return tuple(each for each in (*demo, *kept) if each.exists())
 
 
 @dataclass(frozen=True, kw_only=True)
