@@ -221,7 +221,7 @@ def wrong_files(reach: str = "/etc/hostname") -> Iterator[Damage]:
     rng = np.random.default_rng(1)
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w") as out:
-        out.writestr("a.txt", "text " * 100)
+        out.writestr(zipfile.ZipInfo("a.txt"), "text " * 100)  # a plain name would carry the clock
     playlist = f"#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\nfile://{reach}\n#EXT-X-ENDLIST\n"
     pictures = {
         "png": encoded("image2pipe", bars(1), None, "png", pix_fmt="rgb24"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from ..ablation import Ablation
 from ..ablation import Cell as Counted
@@ -89,7 +89,7 @@ def _grid(grid: GridOfPaper, table: QuotedTable, found: Found | None, scored: Ab
         name=found.path.stem if found else grid.grid,
         caption=f"{table.id}. {table.caption}",
         head="configuration",
-        columns=(*(_columns(table)), *(Column(title=info.title, arrow=info.direction) for info in extra)),
+        columns=(*_columns(table, chosen), *(_column(info.title, info) for info in extra)),
         rows=tuple(lines),
         notes=(*remarks(table), *flags),
     )
@@ -102,7 +102,7 @@ def ours_only(grid: GridOfPaper, found: Found, scored: Ablation) -> Grid:
         name=found.path.stem,
         caption=f"Ours: scores of {grid.grid}",
         head="configuration",
-        columns=tuple(Column(title=info.title, arrow=info.direction) for info in scored.columns),
+        columns=tuple(_column(info.title, info) for info in scored.columns),
         rows=tuple(
             _ours(label, rows.get(name), scored.columns, found) for name, label in grid.variants.items()
         ),
@@ -115,8 +115,13 @@ def _differs(found: Found, scored: Ablation) -> str:
     return f"‡ Ours: {clips}; the paper: CMLR at 512 px, on clips that it does not name. {scored.how}"
 
 
-def _columns(table: QuotedTable) -> tuple[Column, ...]:
-    return printed_columns(table) or tuple(Column(title=title) for title in EIGHT)
+def _columns(table: QuotedTable, chosen: Mapping[str, MetricInfo | None]) -> tuple[Column, ...]:
+    """The printed columns; of a table that is a picture in the text, our metrics' own."""
+    return printed_columns(table) or tuple(_column(title, info) for title, info in chosen.items())
+
+
+def _column(title: str, info: MetricInfo | None) -> Column:
+    return Column(title=title, arrow=info.direction if info else None)
 
 
 def _info(infos: Sequence[MetricInfo], level: str, title: str) -> MetricInfo | None:
