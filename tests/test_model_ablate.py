@@ -56,7 +56,7 @@ def test_losses_are_all_eight_subsets_and_nothing_of_our_own():
     assert len({tuple(loss.looks) for loss in losses}) == 8 and losses[0].looks == {}
     assert [len(loss.looks) for loss in losses] == [0, 1, 1, 1, 2, 2, 2, 3]
     assert all(loss.points == loss.pixels == 0 for loss in losses)
-    assert losses[-1].looks == {"lpips": 0.5, "identity": 0.1, "facial": 0.1}
+    assert losses[-1].looks == {"lpips": 30.0, "identity": 8.0, "facial": 16.0}
     assert not losses[0].decodes
 
 
