@@ -107,10 +107,16 @@ def table_steps(out: Path) -> list[Command]:
     videos = ["--cases", f"{out}/cases", "--system", *(f"{name}={out}/systems/{name}" for name in SYSTEMS)]
     crops = ["--data", f"{out}/shards/cmlr", "--root", f"{out}/raw/cmlr", "--limit", "2"]
     kept = [*sorted((REPORTS / "runs").glob("ablation-*.json")), REPORTS / "records/demo-sweep.json"]
-    runs = ["--runs", f"{out}/run.json", f"{out}/crops.json", *(str(each) for each in kept if each.exists())]
+    made = [f"{out}/{name}.json" for name in ("run", "cmlr", "crops")]
+    runs = ["--runs", *made, *(str(each) for each in kept if each.exists())]
     logs = ["--train-log", f"{out}/run", "--pictures", *PUBLIC_SPEAKERS]
+    alone = ["--shards", f"{out}/shards/cmlr", "--out", f"{out}/cmlr-cases", "--split", "test"]
+    score = ["--reference", f"{out}/cmlr-cases", *videos[2:], "--sync", f"{out}/judges/demo"]
+    score += ["--controls", "none", "--out", f"{out}/cmlr.json", "--replace"]
     board = ["--runs", f"{out}/run.json", *videos, "--title", "AvatarSync demo"]
     return [
+        ["data", "export", *alone],
+        ["bench", "run", *score],
         ["bench", "crops", *crops, "--out", f"{out}/crops.json"],
         ["bench", "paper", "all", *runs, *videos, *logs, "--out", f"{out}/paper"],
         ["bench", "leaderboard", *board, "--html", f"{out}/board"],

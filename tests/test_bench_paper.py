@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from benchmark.paper.latex import plain
 from benchmark.paper.quoted import quoted
 from benchmark.paper.render import ARTEFACTS, render_all
 from benchmark.paper.scored_tables import same_method
+from benchmark.paper.scores import scored
 from benchmark.paper.sources import Sources, read_sources
 from benchmark.paper.table_csv import inert
 from datapipe.records import Rejected
@@ -265,3 +267,17 @@ def test_without_files_a_checkouts_own_records_are_read(tmp_path):
     own = ("demo/run.json", "demo/paper/data", "runs/ablation-masks.json", "records/demo-sweep.json")
     assert usual_records(tmp_path) == tuple(tmp_path / each for each in own)
     assert usual_records(tmp_path / "none") == ()
+
+
+def test_of_two_runs_over_the_same_videos_the_one_stands_that_says_more(tmp_path):
+    both = (*CMLR, *HDTF)
+    write(tmp_path / "both.json", run_of([system("AvatarSync", both, 20.0)], both))
+    write(tmp_path / "alone.json", run_of([system("AvatarSync", CMLR, 15.0)], CMLR))
+    sources = read_sources([tmp_path])
+    of_corpus = [(row.found.path.name, row.is_whole) for row in scored(sources, "CMLR")]
+    assert of_corpus == [("alone.json", True)], "its distances of sets are of these clips"
+    assert [row.found.path.name for row in scored(sources)] == ["both.json"]
+    other = system("AvatarSync", CMLR, 15.0)
+    other = replace(other, videos=dict.fromkeys(CMLR, "0" * 64))
+    write(tmp_path / "alone.json", run_of([other], CMLR))
+    assert len(scored(read_sources([tmp_path]), "CMLR")) == 2, "other videos are another row"

@@ -86,7 +86,7 @@ class PaperCommand:
 
 def usual_records(reports: Path) -> tuple[Path, ...]:
     """Find what a checkout's reports/ holds; a demo that was run stands in place of the one that is kept."""
-    demo = [reports / "demo" / each for each in ("run.json", "crops.json", "paper/data")]
+    demo = [reports / "demo" / each for each in ("run.json", "cmlr.json", "crops.json", "paper/data")]
     if not demo[0].exists():
         return tuple(each for each in (reports / "runs", reports / "records") if each.is_dir())
     kept = (*sorted((reports / "runs").glob("ablation-*.json")), reports / "records/demo-sweep.json")

@@ -60,14 +60,28 @@ def corpus_keys(run: Run, corpus: str) -> frozenset[str]:
 
 
 def scored(sources: Sources, corpus: str = "") -> tuple[Scored, ...]:
-    """Every system of every run that has clips of a corpus; the variants of ablations are not among them."""
-    return tuple(
+    """Every system of every run that has clips of a corpus; the variants of ablations are not among them.
+
+    Where two runs scored the same videos, the one stands here that says more of them.
+    """
+    rows = [
         Scored(found=found, run=run, system=system, corpus=corpus, keys=keys)
         for found, run in sources.of(Run)
         if grid_of(run) is None and (keys := corpus_keys(run, corpus))
         for system in run.systems
         if system.kind == "system"
-    )
+    ]
+    return tuple(row for row in rows if not any(_is_told_by(row, other) for other in rows))
+
+
+def _is_told_by(row: Scored, other: Scored) -> bool:
+    """Whether another run scored a row's videos and more, or these alone (then it has distances of sets)."""
+    if row.system.name != other.system.name or not row.keys <= other.keys:
+        return False
+    mine, theirs = ((each.system.videos, each.run.reference) for each in (row, other))
+    if any(one.get(key) != two.get(key) for key in row.keys for one, two in zip(mine, theirs, strict=True)):
+        return False
+    return row.keys < other.keys or (other.is_whole and not row.is_whole)
 
 
 def info_of(run: Run, column: str, level: str = "video") -> MetricInfo | None:
