@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,6 +11,8 @@ from typing import Any
 import numpy as np
 
 from datapipe.records import Rejected
+
+from ..report.sources import log_rows
 
 CURVES_SCHEMA = "avatarsync-curves/1"
 LOG = "log.jsonl"
@@ -59,7 +60,7 @@ def read_curves(run: Path) -> Curves:
 
 def curves_of(path: Path) -> Iterator[Curve]:
     """Every term of one log; the loss first."""
-    rows = list(_rows(path))
+    rows = list(log_rows(path))
     names = dict.fromkeys(["loss", *(name for row in rows for name in row)])
     for name in (each for each in names if each not in NO_TERMS):
         points = [
@@ -80,17 +81,6 @@ def _thinned(values: list[float]) -> tuple[float, ...]:
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
-
-
-def _rows(path: Path) -> Iterator[dict[str, Any]]:
-    """The lines that are whole; the last one of a stopped training may not be."""
-    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
-        try:
-            row = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(row, dict):
-            yield row
 
 
 def _rank(part: str) -> int:

@@ -88,14 +88,14 @@ def read_curves(folder: Path) -> tuple[Curve, ...]:
 def _curve(path: Path) -> Curve:
     points = [
         (float(row["step"]), float(row["loss"]))
-        for row in _rows(path)
+        for row in log_rows(path)
         if isinstance(row.get("step"), int | float) and isinstance(row.get("loss"), int | float)
     ]
     points = [(step, loss) for step, loss in points if math.isfinite(loss)]
     return Curve(name=path.parent.name, steps=tuple(p[0] for p in points), losses=tuple(p[1] for p in points))
 
 
-def _rows(path: Path) -> Iterator[dict[str, Any]]:
+def log_rows(path: Path) -> Iterator[dict[str, Any]]:
     """Parse the lines that are whole; the last one of a killed run may not be."""
     for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
         try:
