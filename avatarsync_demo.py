@@ -18,6 +18,7 @@ from typing import Literal
 
 import tyro
 
+from benchmark.paper.commands import lasting_records
 from datapipe.console import DONE, DONE_WITH_REJECTS, INTERRUPTED, WRONG_USE, emit, guarded, say
 from datapipe.files import sha256_of, write_bytes
 from datapipe.records import Rejected
@@ -32,7 +33,7 @@ KEYFRAMES = "keyframe/psnr,keyframe/ssim,keyframe/lpips_alex,keyframe/fid,keyfra
 PUBLIC_SPEAKERS = ("s1", "s2")
 """The sample corpus' people in the public domain: only they are on the contact sheet."""
 REPORTS = Path(__file__).parent / "reports"
-"""Ablations of the demo's generator take hours and a sweep a quiet machine: their records are kept here."""
+"""Where records of earlier measurements are kept."""
 
 
 @dataclass(frozen=True)
@@ -106,9 +107,8 @@ def table_steps(out: Path) -> list[Command]:
     """List the commands that put the demo's numbers into the papers' tables, and onto a board."""
     videos = ["--cases", f"{out}/cases", "--system", *(f"{name}={out}/systems/{name}" for name in SYSTEMS)]
     crops = ["--data", f"{out}/shards/cmlr", "--root", f"{out}/raw/cmlr", "--limit", "2"]
-    kept = [*sorted((REPORTS / "runs").glob("ablation-*.json")), REPORTS / "records/demo-sweep.json"]
     made = [f"{out}/{name}.json" for name in ("run", "cmlr", "crops")]
-    runs = ["--runs", *made, *(str(each) for each in kept if each.exists())]
+    runs = ["--runs", *made, *map(str, lasting_records(REPORTS))]
     logs = ["--train-log", f"{out}/run", "--pictures", *PUBLIC_SPEAKERS]
     alone = ["--shards", f"{out}/shards/cmlr", "--out", f"{out}/cmlr-cases", "--split", "test"]
     score = ["--reference", f"{out}/cmlr-cases", *videos[2:], "--sync", f"{out}/judges/demo"]

@@ -258,13 +258,14 @@ def test_remarks_of_a_cell_row_and_column_share_letters():
 
 
 def test_without_files_a_checkouts_own_records_are_read(tmp_path):
-    for name in ("runs/a.json", "runs/ablation-masks.json", "records/demo-sweep.json", "records/maps.json"):
+    kept = ("records/ablation-a.json", "records/demo-sweep.json", "runs/ablation-masks.json")
+    for name in ("runs/a.json", "records/maps.json", *kept):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text("{}")
     assert usual_records(tmp_path) == (tmp_path / "runs", tmp_path / "records")
     (tmp_path / "demo/paper/data").mkdir(parents=True)
     (tmp_path / "demo/run.json").write_text("{}")
-    own = ("demo/run.json", "demo/paper/data", "runs/ablation-masks.json", "records/demo-sweep.json")
+    own = ("demo/run.json", "demo/paper/data", *kept)
     assert usual_records(tmp_path) == tuple(tmp_path / each for each in own)
     assert usual_records(tmp_path / "none") == ()
 

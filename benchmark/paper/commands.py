@@ -18,6 +18,9 @@ Name = Literal[
 ]  # fmt: skip
 
 
+LASTING = ("runs/ablation-*.json", "records/ablation-*.json", "records/demo-sweep.json")
+
+
 @dataclass(frozen=True, kw_only=True)
 class PaperCommand:
     """Render the papers' tables and figures with ours beside them, each number traceable to its file.
@@ -89,8 +92,12 @@ def usual_records(reports: Path) -> tuple[Path, ...]:
     demo = [reports / "demo" / each for each in ("run.json", "cmlr.json", "crops.json", "paper/data")]
     if not demo[0].exists():
         return tuple(each for each in (reports / "runs", reports / "records") if each.is_dir())
-    kept = (*sorted((reports / "runs").glob("ablation-*.json")), reports / "records/demo-sweep.json")
-    return tuple(each for each in (*demo, *kept) if each.exists())
+    return (*(each for each in demo if each.exists()), *lasting_records(reports))
+
+
+def lasting_records(reports: Path) -> tuple[Path, ...]:
+    """Find what a demo does not measure itself: ablations take hours, a sweep a quiet machine."""
+    return tuple(sorted(path for glob in LASTING for path in reports.glob(glob)))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from textwrap import fill
 from typing import Any
 
@@ -32,10 +32,15 @@ from .quoted import quoted
 from .sources import Found, Sources
 
 NUM_COLUMNS = 3
+INCHES = 0.75
+"""Side of a frame in print: not many more pixels than the record keeps."""
 HOW = (
     "‡ Ours: the mean of the last tenth of each term in training, averaged over seeds; in brackets the range "
-    "over pairs of seeds. The paper states neither what its losses are made of nor where it reads them."
+    "over seeds, each against the same seed, which sees the same batches. The paper states neither what its "
+    "losses are made of nor where it reads them."
 )
+SCORES = {"mouth_psnr"}
+"""Terms of a log that are no losses: more of them is better."""
 
 
 def fig5(sources: Sources) -> Artefact:
@@ -65,7 +70,6 @@ def _sides(each: Conditioning) -> tuple[list[Trained], list[Trained]]:
 
 def _grid(file: Found, each: Conditioning) -> Grid:
     ours, others = _sides(each)
-    terms = list(dict.fromkeys(curve.term for trained in ours for curve in trained.curves))
     label = ours[0].label if ours else "phonemes"
     other = others[0].label if others else "nothing"
     return Grid(
@@ -73,13 +77,19 @@ def _grid(file: Found, each: Conditioning) -> Grid:
         caption=f"Ours: losses in training, {label} against {other}",
         head="term",
         columns=(Column(title=other), Column(title=label), Column(title="lower by, %", arrow="higher")),
-        rows=tuple(_row(file, term, ours, others) for term in terms),
+        rows=tuple(_row(file, term, ours, others) for term in _terms(ours)),
         notes=(HOW,),
     )
 
 
-def _lasts(trained: Sequence[Trained], term: str) -> list[float]:
-    return [curve.last for each in trained for curve in each.curves if curve.term == term]
+def _terms(trained: Sequence[Trained]) -> list[str]:
+    names = dict.fromkeys(curve.term for each in trained for curve in each.curves)
+    return [name for name in names if name not in SCORES]
+
+
+def _lasts(trained: Sequence[Trained], term: str) -> dict[int, float]:
+    """Seed -> the term's mean at the end."""
+    return {each.seed: curve.last for each in trained for curve in each.curves if curve.term == term}
 
 
 def _row(file: Found, term: str, ours: Sequence[Trained], others: Sequence[Trained]) -> Row:
@@ -88,17 +98,21 @@ def _row(file: Found, term: str, ours: Sequence[Trained], others: Sequence[Train
     return Row(label=term.replace("_", " "), origin="ours", cells=cells)
 
 
-def _mean(file: Found, values: Sequence[float]) -> Cell:
-    seeds = f"{len(values)} {'seed' if len(values) == 1 else 'seeds'}"
-    return measured(float(np.mean(values)), count=seeds, trace=file.trace()) if values else missing()
-
-
-def _reduction(file: Found, with_it: Sequence[float], without: Sequence[float]) -> Cell:
-    if not with_it or not without or min(without) <= 0:
+def _mean(file: Found, values: Mapping[int, float]) -> Cell:
+    if not values:
         return missing()
-    pairs = [100 * (1 - a / b) for a in with_it for b in without]
-    value = 100 * (1 - float(np.mean(with_it)) / float(np.mean(without)))
-    bounds = (min(pairs), max(pairs)) if len(pairs) > 1 else (None, None)
+    seeds = f"{len(values)} {'seed' if len(values) == 1 else 'seeds'}"
+    return measured(float(np.mean(list(values.values()))), count=seeds, trace=file.trace())
+
+
+def _reduction(file: Found, with_it: Mapping[int, float], without: Mapping[int, float]) -> Cell:
+    """By how many percent the term is lower over the seeds that both sides have, and the range over them."""
+    seeds = [seed for seed in with_it if without.get(seed, 0) > 0]
+    if not seeds:
+        return missing()
+    lower = [100 * (1 - with_it[seed] / without[seed]) for seed in seeds]
+    value = 100 * (1 - sum(with_it[seed] for seed in seeds) / sum(without[seed] for seed in seeds))
+    bounds = (min(lower), max(lower)) if len(lower) > 1 else (None, None)
     return measured(value, *bounds, trace=file.trace())
 
 
@@ -125,7 +139,7 @@ def _pictures(number: int, each: Conditioning) -> Iterator[Picture]:
 
 
 def _draw_curves(trained: Sequence[Trained]) -> Figure:
-    terms = list(dict.fromkeys(curve.term for each in trained for curve in each.curves))
+    terms = _terms(trained)
     num_rows = -(-len(terms) // NUM_COLUMNS)
     figure = new_figure(3.0 * NUM_COLUMNS, 2.4 * num_rows)
     labels = list(dict.fromkeys(each.label for each in trained))
@@ -140,14 +154,16 @@ def _draw_curves(trained: Sequence[Trained]) -> Figure:
                 axes.plot(
                     curve.steps, curve.values, label=None if each.seed else safe(each.label, 28), **style
                 )
-        axes.legend(fontsize=7, frameon=False)
         dress(axes, safe(term.replace("_", " ")), "step")
+    figure.legend(
+        *panels[0].get_legend_handles_labels(), loc="outside upper right", ncols=3, fontsize=8, frameon=False
+    )
     return figure
 
 
 def _draw_frames(clips: Sequence[StripsOfClip]) -> Figure:
     num_rows = sum(len(clip.strips) for clip in clips)
-    figure = new_figure(NUM_FRAMES + 1.6, num_rows + 0.35 * len(clips))
+    figure = new_figure(INCHES * NUM_FRAMES + 1.6, INCHES * num_rows + 0.35 * len(clips))
     panels = iter(figure.subplots(num_rows, 1, squeeze=False)[:, 0])
     for clip in clips:
         for number, strip in enumerate(clip.strips):
