@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import json
 from collections.abc import Sequence
-from html import escape
 from pathlib import Path
 from typing import Any
+
+from datapipe.webpage import page_head
 
 HERE = Path(__file__).parent
 
@@ -19,21 +18,8 @@ def asset(name: str) -> str:
 
 
 def head(title: str, style: str, scripts: Sequence[str]) -> str:
-    """Begin a page that loads nothing from elsewhere and runs these scripts alone, known by their hashes."""
-    policy = (
-        f"default-src 'none'; style-src {_hash(style)}; script-src {' '.join(map(_hash, scripts))}; "
-        "img-src 'self' file:; media-src 'self' file:; base-uri 'none'; form-action 'none'"
-    )
-    return (
-        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-        f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
-        f'<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{escape(title)}</title><style>{style}</style></head><body>"
-    )
-
-
-def _hash(text: str) -> str:
-    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
+    """Begin a page whose pictures and films lie beside it."""
+    return page_head(title, style, scripts, media="'self' file:")
 
 
 def embedded(name: str, value: Any) -> str:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
@@ -14,6 +12,7 @@ import pandas as pd
 from ..ledger import Row
 from ..records import REASONS, Manifest
 from ..stats import summarise
+from ..webpage import page_head
 from .worst import quality_section
 
 HERE = Path(__file__).parent
@@ -38,8 +37,9 @@ def page(
 ) -> str:
     """Put the page together."""
     lost = [row for row in ledger if row.status != "done"]
+    script = _asset("player.js")
     parts = (
-        _head(f"{manifest.name}: preview"),
+        page_head(f"{manifest.name}: preview", _asset("style.css"), [script], media="data:"),
         _top(manifest, rows, lost),
         "<main>",
         _splits(rows, leakage),
@@ -47,31 +47,13 @@ def page(
         quality_section(rows, looks.thumbnails, looks.worst) if len(rows) else "",
         _rejects(lost, len(ledger)),
         "</main>",
-        f"<script>{_asset('player.js')}</script></body></html>\n",
+        f"<script>{script}</script></body></html>\n",
     )
     return "\n".join(part for part in parts if part)
 
 
 def _asset(name: str) -> str:
     return (HERE / name).read_text(encoding="utf-8")
-
-
-def _head(title: str) -> str:
-    style, script = _asset("style.css"), _asset("player.js")
-    policy = (
-        f"default-src 'none'; style-src {_hash(style)}; script-src {_hash(script)}; img-src data:; "
-        "media-src data:; base-uri 'none'; form-action 'none'"
-    )
-    return (
-        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-        f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
-        f'<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{escape(title)}</title><style>{style}</style></head><body>"
-    )
-
-
-def _hash(text: str) -> str:
-    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 
 def _top(manifest: Manifest, rows: pd.DataFrame, lost: Sequence[Row]) -> str:
