@@ -56,7 +56,7 @@ def test_points_inside_numbers_titles_and_initials_are_no_pauses(text):
         ("hello world", "zh", "unknown_language", "not in language `zh`"),
         ("你好世界", "en", "unknown_language", "not in language `en`"),
         ("привет", "en", "unknown_language", "not in language"),
-        ("我爱Python", "zh", "bad_input", "Pytho..."),
+        ("我爱Python，也爱hello和Python", "zh", "bad_input", "cannot say `Python hello`"),
         ("hello 世界", "en", "bad_input", "`世界`"),
         ("hello", "de", "unknown_language", "known are"),
     ],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Set
 from dataclasses import dataclass
 
 from datapipe import mandarin
@@ -19,7 +20,7 @@ SIGNS = re.compile(r"(?:[.,:](?=[\"'”’)\]]*(?:\s|$))|(?<=[㐀-鿿])[,.:]|[!?
 """What ends a phrase; a point or comma inside a number or an initial does not."""
 INITIALS = re.compile(r"[A-Z]|(?:[A-Za-z]\.)+[A-Za-z]")
 """What a point belongs to: J. Doe, the U.S. policy, i.e. this."""
-SHOWN = 5
+SHOWN = 40
 """Characters that a complaint names."""
 ADVICE = {
     "zh": "write foreign words in Chinese characters, or leave them out",
@@ -63,19 +64,25 @@ def check_sayable(text: str, language: Language) -> None:
     Signs and pictures (emoji) are not letters; they are left out. Raises `Rejected("bad_input")`.
     """
     is_said = _said_in_mandarin if language == "zh" else _said_in_english
-    letters = dict.fromkeys(each for each in simplify(narrow(text)) if each.isalpha())
-    unsaid = [each for each in letters if not is_said(each)]
-    if unsaid and len(unsaid) == len(letters):
+    letters = {each for each in simplify(narrow(text)) if each.isalpha()}
+    unsaid = {each for each in letters if not is_said(each)}
+    if unsaid and unsaid == letters:
         raise Rejected(
             "unknown_language",
             f"{text.strip()[:40]!r} is not in language `{language}`; give --language as the text has it",
         )
     if unsaid:
-        shown = "".join(unsaid[:SHOWN]) + ("..." if len(unsaid) > SHOWN else "")
+        shown = _runs(simplify(narrow(text)), unsaid)
         raise Rejected(
             "bad_input",
             f"language `{language}` cannot say `{shown}`, and one text has one language; {ADVICE[language]}",
         )
+
+
+def _runs(text: str, letters: Set[str]) -> str:
+    """The words (in Mandarin, strings) that those letters make up, each once."""
+    runs = " ".join(dict.fromkeys("".join(each if each in letters else " " for each in text).split()))
+    return runs if len(runs) <= SHOWN else f"{runs[:SHOWN]}..."
 
 
 def _said_in_mandarin(letter: str) -> bool:
