@@ -99,6 +99,8 @@ def test_places_that_cannot_be_written_to_get_a_sentence(run, place, capfd):
     (place / "folder.mp4").mkdir()
     assert generate(run, place, "--text", "hi", "--language", "en", out="folder.mp4") == 2
     assert "is a folder" in capfd.readouterr().err and not list((place / "folder.mp4").iterdir())
+    assert generate(run, place, "--text", "hi", "--language", "en", out="film.avi") == 2
+    assert "end its name in .mp4" in capfd.readouterr().err and not (place / "film.avi").exists()
 
 
 @pytest.mark.parametrize(

@@ -178,6 +178,15 @@ def test_long_sound_is_heard_piece_by_piece_and_silence_closes_the_mouth(monkeyp
         list(hear_blocks([np.zeros(15 * SAMPLE_RATE, np.float32)], "en"))
 
 
+def test_words_that_were_guessed_wrongly_are_no_fault_of_a_transcript(monkeypatch):
+    def badly(audio, language, transcript):
+        raise Rejected("not_aligned", "the sound does not say 'x'; check that they belong together")
+
+    monkeypatch.setattr(hearing, "from_audio", badly)
+    with pytest.raises(Rejected, match="'x', though it was recognised so; check that language `en`"):
+        list(hear_blocks([talk(2.0)], "en"))
+
+
 def test_half_an_hour_is_heard_without_holding_it(monkeypatch):
     monkeypatch.setattr(hearing, "from_audio", recognised)
     seconds, longest = 0.0, 0.0

@@ -54,11 +54,12 @@ def save(
 ) -> Made:
     """Write an mp4: a path gets it whole or not at all, a stream as it grows; a recorder takes it down.
 
-    `total` is how many frames are expected, for the progress bar.
+    `total` is how many frames are expected, for the progress bar. Raises `Rejected("bad_input")` when the
+    path is a folder or does not end in .mp4.
     """
     place = Path(target) if isinstance(target, str) else target
-    if isinstance(place, Path) and place.is_dir():
-        raise Rejected("bad_input", f"{place} is a folder; name the file of the video")
+    if isinstance(place, Path):
+        _check_place(place)
     metadata = tag("avatarsync", label.run_id, label.picture_HW3)
     began, first, count = time.perf_counter(), 0.0, 0
     with nullcontext() if place is None else new_reel(place, metadata=metadata) as reel:
@@ -78,3 +79,10 @@ def save(
         rtf=round(seconds * FPS / count, 4),
         run_id=label.run_id,
     )
+
+
+def _check_place(place: Path) -> None:
+    if place.is_dir():
+        raise Rejected("bad_input", f"{place} is a folder; name the file of the video")
+    if place.suffix.lower() != ".mp4":
+        raise Rejected("bad_input", f"{place.name} is to be an mp4; end its name in .mp4")

@@ -123,8 +123,7 @@ def hear_blocks(blocks: Iterable[Sound], language: str, config: SegmentConfig = 
     any_said = False
     for audio in cut_blocks(blocks, config):
         try:
-            speech = from_audio(audio, language, None)
-            phonemes, any_said = speech.phonemes, True
+            phonemes, any_said = _recognised(audio, language), True
         except Rejected as rejected:
             if rejected.reason not in UNSAID:
                 raise
@@ -136,6 +135,19 @@ def hear_blocks(blocks: Iterable[Sound], language: str, config: SegmentConfig = 
         at += len(audio) / SAMPLE_RATE
     if first is not None and not any_said:
         raise first
+
+
+def _recognised(audio: Sound, language: str) -> tuple[Phoneme, ...]:
+    """Recognise and time one piece; words that were guessed and fit badly are no fault of a transcript."""
+    try:
+        return from_audio(audio, language, None).phonemes
+    except Rejected as rejected:
+        if rejected.reason != "not_aligned":
+            raise
+        said = rejected.message.partition(";")[0]
+        raise Rejected(
+            "not_aligned", f"{said}, though it was recognised so; check that language `{language}` is spoken"
+        ) from rejected
 
 
 def cut_blocks(blocks: Iterable[Sound], config: SegmentConfig = SEGMENTS) -> Iterator[Sound]:
