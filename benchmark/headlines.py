@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from .records import Run, Score
 
-MOUTH_GAIN_DB = 3.0
+MOUTH_GAIN_DB = 4.0
 """Least gain in mouth PSNR over the static picture."""
 OPENING_R = 0.6
 """Least correlation of the mouth's opening with the truth."""

@@ -225,10 +225,10 @@ def conformance(runs: Sequence[Run]) -> str:
 
 
 def number(value: float) -> str:
-    """Four significant digits, without exponents for what tables hold."""
+    """Three significant digits or more, without exponents for what tables hold."""
     if 1e-9 < abs(value) < 1e-3 or abs(value) >= 1e6:
         return f"{value:.2e}"
-    digits = 3 if abs(value) < 10 else 2 if abs(value) < 100 else 1
+    digits = 4 if 1e-9 < abs(value) < 0.1 else 3 if abs(value) < 10 else 2 if abs(value) < 100 else 1
     return f"{value:.{digits}f}" if abs(value) > 1e-9 else "0.000"
 
 

@@ -20,11 +20,11 @@ function make(tag, properties, ...children) {
   return made;
 }
 
-// Four significant digits, as the tables in Markdown have them.
+// Three significant digits or more, as the tables in Markdown have them.
 function numeral(value) {
   const size = Math.abs(value);
   if ((size > 1e-9 && size < 1e-3) || size >= 1e6) return value.toExponential(2);
-  return value.toFixed(size < 10 ? 3 : size < 100 ? 2 : 1);
+  return value.toFixed(size > 1e-9 && size < 0.1 ? 4 : size < 10 ? 3 : size < 100 ? 2 : 1);
 }
 
 // One tooltip for the page. Escape hides it; it goes when its owner loses pointer and focus.
