@@ -109,7 +109,9 @@ def _cell(cell: Cell, notes: Footnotes) -> str:
     text = {"best": f"\\textbf{{{text}}}", "second": f"\\underline{{{text}}}"}.get(cell.mark, text)
     text += _raised(notes.marks(cell.notes))
     small = " ".join(filter(None, (cell.interval, cell.count)))
-    return f"\\shortstack[r]{{{text}\\\\ \\scriptsize {plain(small)}}}" if small else text
+    if not small:
+        return text
+    return f"\\begin{{tabular}}[t]{{@{{}}r@{{}}}}{text}\\\\[-1ex] \\scriptsize {plain(small)}\\end{{tabular}}"
 
 
 def _raised(marks: str) -> str:
