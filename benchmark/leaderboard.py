@@ -225,7 +225,7 @@ def conformance(runs: Sequence[Run]) -> str:
 
 
 def number(value: float) -> str:
-    """Three significant digits or more, without exponents for what tables hold."""
+    """As many decimals as the size asks for, without exponents for what tables hold."""
     if 1e-9 < abs(value) < 1e-3 or abs(value) >= 1e6:
         return f"{value:.2e}"
     digits = 4 if 1e-9 < abs(value) < 0.1 else 3 if abs(value) < 10 else 2 if abs(value) < 100 else 1

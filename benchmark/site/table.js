@@ -20,7 +20,7 @@ function make(tag, properties, ...children) {
   return made;
 }
 
-// Three significant digits or more, as the tables in Markdown have them.
+// As many decimals as in the tables in Markdown.
 function numeral(value) {
   const size = Math.abs(value);
   if ((size > 1e-9 && size < 1e-3) || size >= 1e6) return value.toExponential(2);

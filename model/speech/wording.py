@@ -64,7 +64,8 @@ def check_sayable(text: str, language: Language) -> None:
     Signs and pictures (emoji) are not letters; they are left out. Raises `Rejected("bad_input")`.
     """
     is_said = _said_in_mandarin if language == "zh" else _said_in_english
-    letters = {each for each in simplify(narrow(text)) if each.isalpha()}
+    said = simplify(narrow(text))
+    letters = {each for each in said if each.isalpha()}
     unsaid = {each for each in letters if not is_said(each)}
     if unsaid and unsaid == letters:
         raise Rejected(
@@ -72,7 +73,7 @@ def check_sayable(text: str, language: Language) -> None:
             f"{text.strip()[:40]!r} is not in language `{language}`; give --language as the text has it",
         )
     if unsaid:
-        shown = _runs(simplify(narrow(text)), unsaid)
+        shown = _runs(said, unsaid)
         raise Rejected(
             "bad_input",
             f"language `{language}` cannot say `{shown}`, and one text has one language; {ADVICE[language]}",
